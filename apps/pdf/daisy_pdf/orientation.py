@@ -1,0 +1,133 @@
+"""Which way up is the image? Powder rings are sharpest in the orientation that the geometry was calibrated for."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daisy_core import Frame, InputError, Mask, algorithm
+
+from .data import Geometry
+
+Array = NDArray[Any]
+
+_PIXELS = 250_000  # a sample of the image is enough, and keeps the check far below the cost of the integration
+_WINDOW = 31  # bins of the running mean that is taken off: what varies slower is no ring
+_CLEAR = 1.5  # how many times sharper another orientation must be before anyone is bothered
+
+_FLIPS = {"none": (1, 1), "vertical": (-1, 1), "horizontal": (1, -1), "both": (-1, -1)}
+
+
+class OrientationCheck(NamedTuple):
+    """The orientation that makes the rings sharpest.
+
+    ``flip`` and ``transpose`` are the options of :func:`daisy_core.io.read_frame` to apply to the image as it is;
+    ``gain`` is how many times sharper the rings then are; ``clear`` says whether that is beyond doubt.
+    """
+
+    flip: str
+    transpose: bool
+    gain: float
+    clear: bool
+
+    def advice(self) -> str:
+        """Return the sentence for the user."""
+        turns = ["transposed"] * self.transpose
+        turns += {"none": [], "both": ["flipped both ways"]}.get(self.flip, [f"flipped {self.flip}ly"])
+        options = ["--image.transpose true"] * self.transpose + [f"--image.flip {self.flip}"] * (self.flip != "none")
+        times = f"{self.gain:.2g}x" if self.gain < 99 else "more than 99x"
+        return (
+            f"rings are {times} sharper if the image is {' and '.join(turns)}: the geometry may be for that orientation; "
+            f"read the image with {' '.join(options)}, or calibrate it as it is"
+        )
+
+
+@algorithm(version="1")
+def orientation_check(image: Frame, geometry: Geometry, mask: Mask | None = None) -> OrientationCheck:
+    """Compare how sharp the powder rings are when the image is flipped (and transposed, if square).
+
+    The sharpness is the rms of the radial profile after its slow part is removed; the profiles of two interleaved halves
+    of the pixels are multiplied, so that noise does not count. Orientations that the geometry cannot tell apart, as with
+    a beam in the middle of the detector, are never called clear.
+
+    Parameters
+    ----------
+    image : ndarray, shape (y, x)
+        The image as read.
+    geometry : Geometry
+        The calibration to check it against.
+    mask : ndarray, shape (y, x), optional
+        Non-zero where a pixel is left out; it is flipped together with the image.
+
+    Returns
+    -------
+    OrientationCheck
+        ``flip``, ``transpose``, ``gain``, ``clear``.
+
+    Raises
+    ------
+    InputError
+        If the mask has another shape than the image.
+
+    Examples
+    --------
+    >>> orientation_check(image, read_poni("CeO2.poni")).flip  # doctest: +SKIP
+    'vertical'
+    """
+    from .integration import _integrator, _key
+
+    image = np.asarray(image)
+    usable = np.isfinite(image) & (image >= 0)
+    if mask is not None:
+        if np.shape(mask) != image.shape:
+            raise InputError(f"the mask has the shape {np.shape(mask)} but the image {image.shape}; they must agree")
+        usable &= np.asarray(mask) == 0
+    integrator = _integrator(_key(geometry), image.shape, 2000, "no", None, None)
+    return check_orientation(image, usable, integrator.center_array(image.shape, unit="q_A^-1"))
+
+
+def check_orientation(image: Array, usable: NDArray[np.bool_], q: Array) -> OrientationCheck:
+    """Do the check of :func:`orientation_check` where Q (1/Å) of each pixel and the usable pixels are known."""
+    step = max(1, int(np.sqrt(image.size / _PIXELS)))
+    bins, count = _radial_bins(q[::step, ::step], max(image.shape) // 2)
+    found: dict[tuple[str, bool], tuple[float, float]] = {}
+    for transpose in (False, True) if image.shape[0] == image.shape[1] else (False,):
+        for flip, (up, right) in _FLIPS.items():
+            turned, valid = (
+                (array.T if transpose else array)[::up, ::right][::step, ::step] for array in (image, usable)
+            )
+            found[flip, transpose] = _sharpness(turned, valid, bins, count)
+    best = max(found, key=lambda turn: found[turn][0])
+    rings, noise = found[best]
+    if rings <= 0:
+        return OrientationCheck("none", False, 1.0, False)
+    gain = float(np.sqrt(rings / max(found["none", False][0], 1e-4 * rings)))
+    return OrientationCheck(*best, gain, gain > _CLEAR and rings > noise)
+
+
+def _radial_bins(q: Array, count: int) -> tuple[NDArray[np.intp], int]:
+    """Number each pixel by its Q and by the half it belongs to, like the black and white squares of a board."""
+    low, high = q.min(), q.max()
+    radial = np.minimum(((q - low) * (count / (high - low))).astype(np.intp), count - 1)
+    rows, columns = np.ogrid[: q.shape[0], : q.shape[1]]
+    return 2 * radial + (rows + columns) % 2, count
+
+
+def _sharpness(image: Array, usable: NDArray[np.bool_], bins: NDArray[np.intp], count: int) -> tuple[float, float]:
+    """Return the ring power of the radial profile, free of noise, and the power of the noise."""
+    kept = bins[usable]
+    # The square root makes counting noise equal everywhere, and single bright spots harmless.
+    values = np.sqrt(image[usable].astype(np.float32))
+    pixels = np.bincount(kept, minlength=2 * count).reshape(count, 2)
+    sums = np.bincount(kept, values, minlength=2 * count).reshape(count, 2)
+    full = (pixels >= 4).all(axis=1)
+    if np.count_nonzero(full) < _WINDOW:
+        return 0.0, 0.0
+    halves = sums[full] / pixels[full]
+    window = np.ones(_WINDOW)
+    norm = np.convolve(np.ones(len(halves)), window, "same")
+    rings = halves - np.stack([np.convolve(half, window, "same") / norm for half in halves.T], axis=1)
+    weight = pixels[full].sum(axis=1) / pixels[full].sum()
+    return float(weight @ (rings[:, 0] * rings[:, 1])), float(weight @ (rings[:, 0] - rings[:, 1]) ** 2 / 4)

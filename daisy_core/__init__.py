@@ -1,0 +1,39 @@
+"""The kernel of Daisy Suite: Algorithm, Workflow, WorkflowEngine, DataStore."""
+
+from .algorithm import Algorithm, algorithm
+from .context import Resources, context, progress
+from .datatypes import data, replace
+from .errors import Cancelled, DaisyError, InputError, ParameterError, RunError, WorkflowError
+from .lifting import Reduction, each
+from .markers import Axes, ErrorsOf, File, Frame, Mask, Param, Unit
+from .params import ParameterModel
+from .registry import App
+from .workflow import Workflow, workflow
+
+__all__ = [
+    "Algorithm",
+    "App",
+    "Axes",
+    "Cancelled",
+    "DaisyError",
+    "ErrorsOf",
+    "File",
+    "Frame",
+    "InputError",
+    "Mask",
+    "Param",
+    "ParameterError",
+    "ParameterModel",
+    "Reduction",
+    "Resources",
+    "RunError",
+    "Unit",
+    "WorkflowError",
+    "algorithm",
+    "context",
+    "data",
+    "each",
+    "progress",
+    "workflow",
+    "replace",
+]

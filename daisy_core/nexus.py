@@ -1,0 +1,259 @@
+"""One writer and one reader for every data type: NeXus (NXdata with signal, axes, units, errors) and the provenance."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from .datatypes import Field, data_type, fields_of, is_data
+from .errors import DaisyError, InputError
+from .params import model_of, to_json
+
+_KIND = "daisy_type"
+
+
+def write(path: str | os.PathLike[str], objects: Mapping[str, Any], provenance: Mapping[str, Any] | None = None) -> Path:
+    """Write named objects to a NeXus file, under a temporary name that is renamed when complete.
+
+    Parameters
+    ----------
+    path : path
+        The file; an existing one is replaced.
+    objects : mapping
+        Data objects, arrays, numbers, text, and lists of them, by name.
+    provenance : mapping, optional
+        JSON data, kept in ``/entry/provenance``.
+
+    Raises
+    ------
+    DaisyError
+        If an object is of a kind that the format has no place for, or the file cannot be written.
+    """
+    import h5py
+
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        with h5py.File(temporary, "w") as handle:
+            handle.attrs.update({"NX_class": "NXroot", "default": "entry", "creator": "daisy-suite"})
+            entry: Any = handle.create_group("entry")
+            entry.attrs["NX_class"] = "NXentry"
+            for name, value in objects.items():
+                _write(entry, name, value, name)
+            default = _first_data(entry)
+            if default:
+                entry.attrs["default"] = default
+            if provenance is not None:
+                process: Any = entry.create_group("provenance")
+                process.attrs["NX_class"] = "NXprocess"
+                process["program"] = "daisy-suite"
+                process["record"] = json.dumps(to_json(provenance), ensure_ascii=False)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise DaisyError(f"cannot write {target}: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target
+
+
+def _first_data(group: Any) -> str | None:
+    """Return the path of the first NXdata below a group, following the order of writing."""
+    for name, item in group.items():
+        if item.attrs.get("NX_class") == "NXdata":
+            return str(name)
+        if hasattr(item, "items"):
+            inner = _first_data(item)
+            if inner:
+                return f"{name}/{inner}"
+    return None
+
+
+def _write(group: Any, name: str, value: Any, where: str) -> None:
+    if is_data(value):
+        _write_object(group.create_group(name, track_order=True), value, where)
+    elif isinstance(value, (list, tuple)) and not hasattr(value, "_fields") and not _is_text_list(value):
+        inner = group.create_group(name, track_order=True)
+        inner.attrs.update({"NX_class": "NXcollection", _KIND: "list"})
+        for index, item in enumerate(cast("Sequence[Any]", value)):
+            _write(inner, str(index), item, f"{where}[{index}]")
+    elif isinstance(value, np.ndarray):
+        inner = group.create_group(name)
+        inner.attrs.update({"NX_class": "NXdata", "signal": "data", _KIND: "array"})
+        _write_array(inner, "data", cast("Any", value), where)
+    else:
+        _write_plain(group, name, value, where)
+
+
+def _is_text_list(value: Any) -> bool:
+    return len(value) > 0 and all(isinstance(item, str) for item in value)
+
+
+def _write_object(group: Any, value: Any, where: str) -> None:
+    fields = fields_of(type(value))
+    group.attrs[_KIND] = type(value).__daisy_type__
+    absent = [name for name in fields if getattr(value, name) is None]
+    if absent:
+        group.attrs["absent"] = absent
+    signal = next((f for f in fields.values() if f.is_array and f.axes and not f.is_coordinate and not f.errors_of), None)
+    group.attrs["NX_class"] = "NXdata" if signal is not None else "NXcollection"
+    if signal is not None:
+        group.attrs["signal"] = signal.name
+        group.attrs["axes"] = [axis if axis in fields else "." for axis in signal.axes or ()]
+    for name, field in fields.items():
+        item = getattr(value, name)
+        if item is None:
+            continue
+        if field.is_array:
+            _write_array(group, _stored_name(field), item, f"{where}.{name}")
+            if field.unit:
+                group[_stored_name(field)].attrs["units"] = field.unit
+        else:
+            _write(group, name, item, f"{where}.{name}")
+            if field.unit and name in group:
+                group[name].attrs["units"] = field.unit
+
+
+def _stored_name(field: Field) -> str:
+    """Return the name of a field in the file: NeXus wants uncertainties called ``<signal>_errors``."""
+    return f"{field.errors_of}_errors" if field.errors_of else field.name
+
+
+def _write_array(group: Any, name: str, array: Any, where: str) -> None:
+    import h5py
+
+    if array.dtype.kind == "U":
+        group.create_dataset(name, data=array.astype(object), dtype=h5py.string_dtype())
+        group[name].attrs["text"] = True
+    elif array.dtype.kind in "biufcS":
+        group.create_dataset(name, data=array)
+    else:
+        raise DaisyError(f"{where}: an array of {array.dtype} cannot be stored; use numbers or text")
+
+
+def _write_plain(group: Any, name: str, value: Any, where: str) -> None:
+    import h5py
+
+    if isinstance(value, (bool, int, float, complex, str, np.generic)):
+        try:
+            group[name] = value
+        except (TypeError, OverflowError, ValueError):
+            _write_json(group, name, value, where)
+    elif isinstance(value, (list, tuple)) and _is_text_list(value):
+        group.create_dataset(name, data=list(cast("Sequence[str]", value)), dtype=h5py.string_dtype())
+        group[name].attrs["text"] = True
+    else:
+        _write_json(group, name, value, where)
+
+
+def _write_json(group: Any, name: str, value: Any, where: str) -> None:
+    try:
+        group[name] = json.dumps(to_json(value), ensure_ascii=False)
+    except (TypeError, ValueError):
+        raise DaisyError(
+            f"{where}: a {type(value).__name__} cannot be stored; return arrays, numbers, text, @data objects or lists of them"
+        ) from None
+    group[name].attrs["json"] = True
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the objects that :func:`write` wrote.
+
+    Returns
+    -------
+    dict
+        Objects by name, of the same types.
+
+    Raises
+    ------
+    InputError
+        If the file does not exist, is damaged, or was not written by Daisy Suite.
+    """
+    with _opened(path) as handle:
+        entry: Any = handle["entry"]
+        return {name: _read(item, None, f"{path}::{name}") for name, item in entry.items() if name != "provenance"}
+
+
+def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the provenance record of a file.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    with _opened(path) as handle:
+        try:
+            return json.loads(cast("Any", handle["entry/provenance/record"])[()])
+        except KeyError:
+            raise InputError(f"{path} has no provenance record") from None
+
+
+def _opened(path: str | os.PathLike[str]) -> Any:
+    import h5py
+
+    if not Path(path).is_file():
+        raise InputError(f"no such file: {path}")
+    try:
+        handle = h5py.File(path, "r")
+    except OSError as error:
+        raise InputError(f"{path} is not a readable HDF5 file (damaged, or still being written): {error}") from error
+    if handle.attrs.get("creator") != "daisy-suite":
+        handle.close()
+        raise InputError(f"{path} was not written by Daisy Suite; name the dataset you want: {path}::/path/in/file")
+    return handle
+
+
+def _read(item: Any, field: Field | None, where: str) -> Any:
+    kind = item.attrs.get(_KIND)
+    if kind == "list":
+        return [_read(item[str(index)], None, f"{where}[{index}]") for index in range(len(item))]
+    if kind == "array":
+        return _read_array(item["data"])
+    if kind is not None:
+        return _read_object(item, data_type(kind), where)
+    value = item[()]
+    if item.attrs.get("json"):
+        content = json.loads(value)
+        model = model_of(field.type) if field else None
+        return model(**content) if model else content
+    if item.attrs.get("text"):
+        return [text.decode() for text in value]
+    if isinstance(value, bytes):
+        return value.decode()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _read_object(group: Any, cls: type, where: str) -> Any:
+    absent = set(group.attrs.get("absent", ()))
+    values: dict[str, Any] = {}
+    for name, field in fields_of(cls).items():
+        stored = _stored_name(field)
+        if name in absent:
+            values[name] = None
+        elif stored in group:
+            item = group[stored]
+            value = _read_array(item) if field.is_array else _read(item, field, f"{where}.{name}")
+            values[name] = tuple(value) if isinstance(value, list) and _wants_tuple(field) else value
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise InputError(f"{where}: this version of {cls.__name__} does not fit the file: {error}") from error
+
+
+def _wants_tuple(field: Field) -> bool:
+    from typing import get_origin
+
+    return get_origin(field.type) is tuple or field.type is tuple
+
+
+def _read_array(dataset: Any) -> Any:
+    value = dataset[()]
+    if dataset.attrs.get("text"):
+        return np.asarray([text.decode() for text in np.ravel(value)], dtype=str).reshape(np.shape(value))
+    return np.asarray(value)

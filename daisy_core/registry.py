@@ -1,0 +1,215 @@
+"""Who declares what: apps by entry point, algorithms by name, readers by data type, plug-ins by file."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from .errors import DaisyError
+
+if TYPE_CHECKING:
+    from .algorithm import Algorithm
+
+_ALGORITHMS: dict[str, Algorithm[..., Any]] = {}
+_READERS: dict[str, list[Algorithm[..., Any]]] = {}
+
+
+@dataclass(frozen=True)
+class App:
+    """The light manifest of a technique app: it imports nothing heavy.
+
+    Parameters
+    ----------
+    name : str
+        Short name: ``pdf``; algorithms are called ``pdf.<function>``.
+    title : str
+        For people: ``"Total scattering (PDF)"``.
+    modules : tuple of str
+        Modules whose import declares the algorithms, workflows and data types.
+    extra : str
+        The extra of the distribution that brings its dependencies.
+    requires : tuple of str
+        Import names that must be there; looked for without importing them.
+    ui : str, optional
+        Module of the Streamlit page.
+    """
+
+    name: str
+    title: str
+    modules: tuple[str, ...]
+    extra: str = ""
+    requires: tuple[str, ...] = ()
+    ui: str | None = None
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Required packages that are not installed."""
+        return tuple(name for name in self.requires if importlib.util.find_spec(name) is None)
+
+    @property
+    def install_line(self) -> str:
+        """The command that installs what is missing."""
+        return f'pip install "daisy-suite[{self.extra}]"' if self.extra else f"pip install {' '.join(self.missing)}"
+
+
+def register(algorithm: Algorithm[..., Any]) -> None:
+    """Enter an algorithm under its name.
+
+    Raises
+    ------
+    DaisyError
+        If another module already declares the name.
+    """
+    known = _ALGORITHMS.get(algorithm.name)
+    if known is not None and known.function.__module__ != algorithm.function.__module__:
+        raise DaisyError(
+            f"algorithm '{algorithm.name}' is declared by both {known.function.__module__} and "
+            f"{algorithm.function.__module__}; give one of them another name: @algorithm(name=...)"
+        )
+    _ALGORITHMS[algorithm.name] = algorithm
+    if algorithm.reads is not None:
+        from .signature import type_name
+
+        readers = _READERS.setdefault(type_name(algorithm.reads), [])
+        readers[:] = [item for item in readers if item.name != algorithm.name] + [algorithm]
+
+
+@functools.cache
+def apps() -> dict[str, App]:
+    """Return the manifests of all installed apps by name, plug-in folders of ``DAISY_PLUGINS`` included."""
+    found: dict[str, App] = {}
+    for point in entry_points(group="daisy.apps"):
+        app = point.load()
+        if not isinstance(app, App):
+            raise DaisyError(f"entry point daisy.apps '{point.name}' ({point.value}) is not a daisy_core.App")
+        found[app.name] = app
+    for path in _plugin_files():
+        found.setdefault(path.stem, App(path.stem, f"plug-in {path}", (str(path),)))
+    return found
+
+
+def _plugin_files() -> list[Path]:
+    folders = [Path(item) for item in os.environ.get("DAISY_PLUGINS", "").split(os.pathsep) if item]
+    for folder in folders:
+        if not folder.is_dir():
+            raise DaisyError(f"DAISY_PLUGINS names {folder}, which is not a folder")
+    return [path for folder in folders for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")]
+
+
+def load_app(name: str) -> App | None:
+    """Import the modules of an app, so that its algorithms and data types are known; None if there is no such app."""
+    app = apps().get(name)
+    for module in app.modules if app else ():
+        load_file(Path(module)) if module.endswith(".py") else importlib.import_module(module)
+    return app
+
+
+def load_file(path: Path) -> ModuleType:
+    """Import a Python file that is no package: its algorithms are called ``<file name>.<function>``.
+
+    Raises
+    ------
+    DaisyError
+        If the file does not exist or its code does not run.
+    """
+    name = path.stem
+    known = sys.modules.get(name)
+    if known is not None and getattr(known, "__file__", None) == str(path.resolve()):
+        return known
+    if known is not None or not path.is_file():
+        reason = f"a module '{name}' already exists: rename the file" if known is not None else "no such file"
+        raise DaisyError(f"cannot load {path}: {reason}")
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except DaisyError:
+        del sys.modules[name]
+        raise
+    except Exception as error:
+        del sys.modules[name]
+        raise DaisyError(f"{path} does not run: {type(error).__name__}: {error}") from error
+    return module
+
+
+def find(name: str) -> Algorithm[..., Any]:
+    """Return an algorithm or workflow by name (``pdf.reduce``), by file (``my.py:func``) or by workflow JSON (``my.json``).
+
+    Raises
+    ------
+    DaisyError
+        If there is none; the message suggests near names.
+    """
+    if name.endswith(".json"):
+        from .workflow import Workflow
+
+        return Workflow.from_json(_read_text(Path(name)))
+    file, colon, function = name.rpartition(":")
+    if colon and file.endswith(".py"):
+        module = load_file(Path(file))
+        found = getattr(module, function, None)
+        if found is None or not hasattr(found, "check_params"):
+            names = [item.node_name for item in _ALGORITHMS.values() if item.function.__module__ == module.__name__]
+            raise DaisyError(f"{file} has no algorithm '{function}'; it declares: {', '.join(names) or 'none'}")
+        return found
+    app = None
+    if name not in _ALGORITHMS:
+        app = load_app(name.partition(".")[0])
+    if name not in _ALGORITHMS:
+        if app is None:
+            raise DaisyError(f"unknown algorithm '{name}'{suggest(name, all_names())}; 'daisy list' shows all")
+        raise DaisyError(f"app '{app.name}' has no algorithm '{name}'{suggest(name, all_names())}")
+    return _ALGORITHMS[name]
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DaisyError(f"cannot read workflow file {path}: {error.strerror}") from error
+
+
+def unpickle(name: str, module: str, node_name: str) -> Algorithm[..., Any]:
+    """Return an algorithm by its registry name when it is unpickled, importing its module if needed."""
+    if name not in _ALGORITHMS:
+        importlib.import_module(module)
+    found = _ALGORITHMS[name]
+    return found if found.node_name == node_name else found.named(node_name)
+
+
+def all_names() -> list[str]:
+    """Return the names of all algorithms and workflows of all installed apps that can be loaded."""
+    for name in apps():
+        load_app(name)
+    return sorted(_ALGORITHMS)
+
+
+def algorithms(app: str) -> list[Algorithm[..., Any]]:
+    """Return the algorithms and workflows of one app."""
+    load_app(app)
+    return [item for name, item in sorted(_ALGORITHMS.items()) if name.startswith(f"{app}.")]
+
+
+def readers(type_name: str) -> list[Algorithm[..., Any]]:
+    """Return the readers declared for a data type, by its name."""
+    load_app(type_name.partition(".")[0])
+    return _READERS.get(type_name, [])
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the nearest known name, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""

@@ -1,0 +1,220 @@
+"""What a function's signature declares: ports, parameters, output (resolved from its type hints at first use)."""
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from .datatypes import Field, describe, fields_of, is_data, strip_optional
+from .errors import WorkflowError
+from .markers import FileMark, Param
+
+REQUIRED: Any = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input of an algorithm: a positional argument."""
+
+    name: str
+    annotation: Any
+    default: Any = REQUIRED
+
+    @property
+    def required(self) -> bool:
+        """True where the caller must give a value."""
+        return self.default is REQUIRED
+
+    @property
+    def is_sequence(self) -> bool:
+        """True where the port takes a sequence of items."""
+        return item_type(self.annotation) is not None
+
+    @property
+    def item(self) -> Any:
+        """The type of one item: of the sequence, or the annotation itself."""
+        found = item_type(self.annotation)
+        return self.annotation if found is None else found
+
+    @property
+    def is_file(self) -> bool:
+        """True where the algorithm wants the path itself."""
+        annotation, _ = strip_optional(self.item)
+        return any(isinstance(mark, FileMark) for mark in getattr(annotation, "__metadata__", ()))
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of an algorithm: a keyword-only argument."""
+
+    name: str
+    annotation: Any
+    default: Any = REQUIRED
+
+    @property
+    def param(self) -> Param:
+        """What was declared about it; an empty declaration where nothing was."""
+        marks = getattr(self.annotation, "__metadata__", ())
+        return next((mark for mark in marks if isinstance(mark, Param)), Param())
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Ports, parameters and output of an algorithm."""
+
+    ports: dict[str, Port]
+    parameters: dict[str, Parameter]
+    output: Any
+
+    @property
+    def output_ports(self) -> dict[str, Any]:
+        """Output ports and their types: the fields of a NamedTuple class, else the one port ``result``."""
+        if is_named_tuple(self.output):
+            return dict(typing.get_type_hints(self.output, include_extras=True))
+        return {"result": self.output}
+
+
+def item_type(annotation: Any) -> Any:
+    """Return T for ``Sequence[T]``, ``list[T]`` or ``tuple[T, ...]``; None for anything else."""
+    annotation, _ = strip_optional(annotation)
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return item_type(args[0])
+    if origin in (collections.abc.Sequence, list) and args:
+        return args[0]
+    if origin is tuple and len(args) == 2 and args[1] is Ellipsis:
+        return args[0]
+    return None
+
+
+def is_named_tuple(annotation: Any) -> bool:
+    """True for a NamedTuple class."""
+    return isinstance(annotation, type) and issubclass(annotation, tuple) and hasattr(annotation, "_fields")
+
+
+def check_shape(name: str, function: Callable[..., Any], *, skip_self: bool = False) -> inspect.Signature:
+    """Return the signature, refusing what the convention has no meaning for.
+
+    Raises
+    ------
+    WorkflowError
+        For ``*args``, ``**kwargs`` and positional-only arguments.
+    """
+    signature = inspect.signature(function)
+    items = list(signature.parameters.values())[1 if skip_self else 0 :]
+    for item in items:
+        if item.kind in (item.VAR_POSITIONAL, item.VAR_KEYWORD, item.POSITIONAL_ONLY):
+            raise WorkflowError(
+                f"{name}: argument '{item}' cannot be declared; give ports as ordinary arguments and parameters after a bare '*'"
+            )
+    return signature.replace(parameters=items)
+
+
+def read_signature(name: str, function: Callable[..., Any], *, skip_self: bool = False) -> Signature:
+    """Resolve the type hints of a function into ports, parameters and output.
+
+    Raises
+    ------
+    WorkflowError
+        If a type hint names something that does not exist, or a parameter has no type.
+    """
+    signature = check_shape(name, function, skip_self=skip_self)
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise WorkflowError(f"{name}: a type hint names '{error.name}', which its module does not define") from error
+    ports: dict[str, Port] = {}
+    parameters: dict[str, Parameter] = {}
+    for item in signature.parameters.values():
+        if item.kind is item.KEYWORD_ONLY:
+            if item.name not in hints:
+                raise WorkflowError(f"{name}: parameter '{item.name}' needs a type, for example '{item.name}: float = 1.0'")
+            parameters[item.name] = Parameter(item.name, hints[item.name], item.default)
+        else:
+            ports[item.name] = Port(item.name, hints.get(item.name, Any), item.default)
+    return Signature(ports, parameters, hints.get("return", Any))
+
+
+def type_name(annotation: Any) -> str:
+    """Return a name for people and JSON: ``pdf.Pattern``, ``array(y, x)``, ``list of pdf.Pattern``."""
+    inner, optional = strip_optional(annotation)
+    if optional:
+        return type_name(inner)
+    item = item_type(annotation)
+    if item is not None:
+        return f"list of {type_name(item)}"
+    field = describe(annotation)
+    if field.is_array:
+        return f"array({', '.join(field.axes)})" if field.axes else "array"
+    if is_data(field.type):
+        return str(field.type.__daisy_type__)
+    if any(isinstance(mark, FileMark) for mark in getattr(annotation, "__metadata__", ())):
+        return "file"
+    if field.type is Any:
+        return "any"
+    return getattr(field.type, "__name__", str(field.type))
+
+
+def mismatch(source: Any, target: Any) -> str | None:
+    """Say why a value of one declared type cannot feed a port of another; None where it can, or nobody can know.
+
+    Types, dimension names and units are compared; a type that was not declared fits everything.
+    """
+    source_item, target_item = item_type(source), item_type(target)
+    if (source_item is None) != (target_item is None) and Any not in (strip_optional(source)[0], strip_optional(target)[0]):
+        array = describe(source if source_item is None else target).is_array
+        return None if array else f"{type_name(source)} does not fit {type_name(target)}"
+    if source_item is not None:
+        return mismatch(source_item, target_item)
+    given, wanted = describe(source), describe(target)
+    if Any in (given.type, wanted.type) or isinstance(wanted.type, typing.TypeVar):
+        return None
+    if get_origin(wanted.type) in (Union, types.UnionType):
+        reasons = [mismatch(source, choice) for choice in get_args(wanted.type)]
+        return None if None in reasons else reasons[0]
+    return _field_mismatch(given, wanted, source, target)
+
+
+def _field_mismatch(given: Field, wanted: Field, source: Any, target: Any) -> str | None:
+    if given.is_array and wanted.is_array:
+        if given.axes and wanted.axes and given.axes != wanted.axes:
+            return f"axes {given.axes} do not fit axes {wanted.axes}"
+        if given.unit and wanted.unit and given.unit != wanted.unit:
+            return f"unit {given.unit} does not fit unit {wanted.unit}"
+        return None
+    left, right = (get_origin(item.type) or item.type for item in (given, wanted))
+    if isinstance(left, type) and isinstance(right, type):
+        fits = issubclass(left, right) or (left is int and right is float)
+        if fits and given.unit and wanted.unit and given.unit != wanted.unit:
+            return f"unit {given.unit} does not fit unit {wanted.unit}"
+        return None if fits else f"{type_name(source)} does not fit {type_name(target)}"
+    return None
+
+
+def field_type(annotation: Any, name: str) -> Any:
+    """Return the type of a field of a data type, NamedTuple or parameter model.
+
+    Raises
+    ------
+    KeyError
+        If there is no such field; its argument lists the fields that there are.
+    """
+    base = describe(annotation).type
+    if is_data(base):
+        hints, names = typing.get_type_hints(base, include_extras=True), tuple(fields_of(base))
+    elif is_named_tuple(base):
+        hints, names = typing.get_type_hints(base, include_extras=True), tuple(base._fields)
+    elif isinstance(base, type) and hasattr(base, "model_fields"):
+        hints, names = typing.get_type_hints(base, include_extras=True), tuple(base.model_fields)  # type: ignore[attr-defined]
+    elif base is Any:
+        return Any
+    else:
+        raise KeyError(())
+    if name not in names:
+        raise KeyError(names)
+    return hints[name]
