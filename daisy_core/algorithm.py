@@ -45,7 +45,9 @@ class Algorithm(Generic[P, R]):
 
     kind = "algorithm"
 
-    def __init__(self, function: Callable[P, R], *, name: str, version: str, resources: Resources, reads: Any = None) -> None:
+    def __init__(
+        self, function: Callable[P, R], *, name: str, version: str, resources: Resources, reads: Any = None
+    ) -> None:
         self.function = function
         self.name = name
         self.version = version
@@ -70,7 +72,7 @@ class Algorithm(Generic[P, R]):
         if kwargs or self._required_params:
             kwargs = cast("Any", self._checked(kwargs))
         for value in args:
-            if isinstance(value, _TO_RESOLVE):
+            if isinstance(value, _to_resolve):
                 args = cast("Any", self._resolved(args, kwargs))
                 break
         return self.function(*args, **kwargs)
@@ -87,7 +89,7 @@ class Algorithm(Generic[P, R]):
             given = dict(self._validate(given))
         for name, value in kwargs.items():
             if name in ports:
-                given[name] = resolve(self, ports[name], value, given) if isinstance(value, _TO_RESOLVE) else value
+                given[name] = resolve(self, ports[name], value, given) if isinstance(value, _to_resolve) else value
         return given
 
     def _resolved(self, args: tuple[Any, ...], params: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -155,7 +157,8 @@ class Algorithm(Generic[P, R]):
         from .params import make_model
 
         fields = {
-            item.name: (item.annotation, ... if item.default is REQUIRED else item.default) for item in self.parameters.values()
+            item.name: (item.annotation, ... if item.default is REQUIRED else item.default)
+            for item in self.parameters.values()
         }
         return make_model(self.name, fields)
 
@@ -222,13 +225,13 @@ class Algorithm(Generic[P, R]):
         return algorithm_html(self)
 
 
-_TO_RESOLVE: tuple[type, ...] = (str, PurePath, list, tuple)
+_to_resolve: tuple[type, ...] = (str, PurePath, list, tuple)
 
 
 def resolve_also(*kinds: type) -> None:
     """Name further argument types that a direct call hands to :func:`daisy_core.reading.resolve`."""
-    global _TO_RESOLVE
-    _TO_RESOLVE = (*_TO_RESOLVE, *kinds)
+    global _to_resolve
+    _to_resolve = (*_to_resolve, *kinds)
 
 
 class ReductionAlgorithm(Algorithm[..., R]):
@@ -328,8 +331,17 @@ def algorithm(
 
     def declare(target: Any) -> Any:
         full = name or f"{app_of(target.__module__)}.{target.__name__}"
-        declaration: dict[str, Any] = {"name": full, "version": version, "resources": resources or Resources(), "reads": reads}
-        made = ReductionAlgorithm(target, **declaration) if inspect.isclass(target) else Algorithm(target, **declaration)
+        declaration: dict[str, Any] = {
+            "name": full,
+            "version": version,
+            "resources": resources or Resources(),
+            "reads": reads,
+        }
+        made = (
+            ReductionAlgorithm(cast("Any", target), **declaration)
+            if isinstance(target, type)
+            else Algorithm(target, **declaration)
+        )
         _refuse_non_json(made)
         registry.register(made)
         return made
@@ -367,5 +379,3 @@ class _Decorator:
     def __call__(self, function: Callable[P, R], /) -> Algorithm[P, R]: ...
     def __call__(self, function: Any, /) -> Any:
         raise NotImplementedError
-
-

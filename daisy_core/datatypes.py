@@ -106,7 +106,9 @@ def data_type(name: str) -> type:
 
         load_app(name.partition(".")[0])
     if name not in _TYPES:
-        raise DaisyError(f"data type '{name}' is not declared by any installed app; install the app that wrote the file")
+        raise DaisyError(
+            f"data type '{name}' is not declared by any installed app; install the app that wrote the file"
+        )
     return _TYPES[name]
 
 
@@ -200,6 +202,7 @@ def _repr_html(self: Any) -> str:
     from html import escape
 
     rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(what)}</td><td>{escape(unit)}</td></tr>" for name, what, unit in summary_rows(self)
+        f"<tr><td>{escape(name)}</td><td>{escape(what)}</td><td>{escape(unit)}</td></tr>"
+        for name, what, unit in summary_rows(self)
     )
     return f"<table><caption>{escape(type(self).__daisy_type__)}</caption><tr><th>field</th><th>value</th><th>unit</th></tr>{rows}</table>"

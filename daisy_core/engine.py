@@ -49,7 +49,9 @@ class WorkflowEngine:
     6.0
     """
 
-    def __init__(self, kind: Kind = "inline", *, workers: int | None = None, runs: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self, kind: Kind = "inline", *, workers: int | None = None, runs: str | os.PathLike[str] | None = None
+    ) -> None:
         if kind not in ("inline", "threads"):
             raise ParameterError(f"WorkflowEngine: unknown kind '{kind}'; this version has: inline, threads")
         if workers is not None and workers < 1:
@@ -93,7 +95,9 @@ class WorkflowEngine:
 
         What is wrong before the first task (unknown parameters, missing files, a bad graph) is recorded as a failed run too.
         """
-        recorder = Recorder.start(self.runs, folder, workflow, inputs, params or {}, context or {}, self.describe(), listen)
+        recorder = Recorder.start(
+            self.runs, folder, workflow, inputs, params or {}, context or {}, self.describe(), listen
+        )
         run = Run(recorder, workflow)
         try:
             run.plan = make_plan(workflow, inputs, params or {})
@@ -398,7 +402,11 @@ class _Execution:
         pending = self.pending[job.task.id]
         pending.parts[job.chunk] = outcome.value
         pending.open -= 1
-        self.run.recorder.progress(job.task.id, 1 - pending.open / len(pending.parts), f"{len(pending.parts) - pending.open} of {len(pending.parts)}")
+        self.run.recorder.progress(
+            job.task.id,
+            1 - pending.open / len(pending.parts),
+            f"{len(pending.parts) - pending.open} of {len(pending.parts)}",
+        )
         if pending.open == 0:
             del self.pending[job.task.id]
             self._store(job.task, _gather(job.task, pending.parts), outcome)

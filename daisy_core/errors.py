@@ -23,5 +23,5 @@ class RunError(DaisyError):
     """A run failed, or a run folder cannot be used."""
 
 
-class Cancelled(Exception):  # noqa: N818 - a request that was honoured, not an error
+class Cancelled(Exception):
     """Raised inside an algorithm by :func:`daisy_core.progress` when its run was asked to stop."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import graphlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Union, cast
+from typing import Any, Literal, Union
 
 from . import registry
 from .algorithm import Algorithm
@@ -63,7 +63,9 @@ class Node:
     def output(self) -> Any:
         """The type of what the node gives."""
         output = self.algorithm.signature.output
-        return list[output] if self.kind == "map" and output is not Any else (list[Any] if self.kind == "map" else output)
+        return (
+            list[output] if self.kind == "map" and output is not Any else (list[Any] if self.kind == "map" else output)
+        )
 
     def links(self) -> Iterator[tuple[str, Ref]]:
         """Yield the links into the input ports."""
@@ -117,7 +119,9 @@ class Graph:
         try:
             return list(sorter.static_order())
         except graphlib.CycleError as error:
-            raise WorkflowError(f"{self.name}: the nodes form a cycle: {' -> '.join(reversed(error.args[1]))}") from None
+            raise WorkflowError(
+                f"{self.name}: the nodes form a cycle: {' -> '.join(reversed(error.args[1]))}"
+            ) from None
 
     def type_of(self, ref: Ref) -> Any:
         """Return the type that a link carries.
@@ -134,7 +138,9 @@ class Graph:
             found = self.inputs[name]
         else:
             if ref.node not in self.nodes:
-                raise WorkflowError(f"{self.name}: there is no node '{ref.node}'{registry.suggest(ref.node, self.nodes)}")
+                raise WorkflowError(
+                    f"{self.name}: there is no node '{ref.node}'{registry.suggest(ref.node, self.nodes)}"
+                )
             found, path = self.nodes[ref.node].output, list(ref.path)
         return self._descend(found, path)
 
@@ -151,7 +157,9 @@ class Graph:
                 found = field_type(found, part)
             except KeyError as error:
                 names = ", ".join(error.args[0]) or "none"
-                raise WorkflowError(f"{self.name}: {type_name(found)} has no field '{part}'; its fields: {names}") from None
+                raise WorkflowError(
+                    f"{self.name}: {type_name(found)} has no field '{part}'; its fields: {names}"
+                ) from None
         return found
 
     def validate(self) -> Graph:
@@ -168,7 +176,9 @@ class Graph:
         self.order()
         for name, ref in self.output_refs.items():
             if ref.node is None:
-                raise WorkflowError(f"{self.name}: output '{name}' is an input handed through; return the result of a node")
+                raise WorkflowError(
+                    f"{self.name}: output '{name}' is an input handed through; return the result of a node"
+                )
             self.type_of(ref)
         return self
 
@@ -213,7 +223,7 @@ def _check_ports(graph: Graph, node: Node) -> None:
             continue
         wanted = ports[name].annotation
         if node.kind == "map" and name in node.lifted:
-            wanted = list[cast("Any", wanted)] if wanted is not Any else Any
+            wanted = list[wanted] if wanted is not Any else Any
         if isinstance(binding, Several):
             pairs = [(graph.type_of(ref), item_type(wanted) or Any) for ref in binding.items]
         else:
@@ -221,7 +231,9 @@ def _check_ports(graph: Graph, node: Node) -> None:
         for given, target in pairs:
             reason = mismatch(given, target)
             if reason:
-                raise WorkflowError(f"{where}: input '{name}' cannot take {binding if isinstance(binding, Ref) else 'its items'}: {reason}")
+                raise WorkflowError(
+                    f"{where}: input '{name}' cannot take {binding if isinstance(binding, Ref) else 'its items'}: {reason}"
+                )
 
 
 def _check_params(graph: Graph, node: Node) -> None:
@@ -263,7 +275,11 @@ def _param_json(binding: Binding) -> Any:
 
 
 def _node_json(node: Node) -> dict[str, Any]:
-    lifting = {"kind": node.kind, "lifted": list(node.lifted), "over": node.over, "chunk": node.chunk} if node.kind != "call" else {}
+    lifting = (
+        {"kind": node.kind, "lifted": list(node.lifted), "over": node.over, "chunk": node.chunk}
+        if node.kind != "call"
+        else {}
+    )
     return {
         "id": node.id,
         "algorithm": node.algorithm.name,

@@ -70,7 +70,7 @@ def _feed(hasher: Any, value: Any) -> None:
         hasher.update(f"array {array.dtype.str} {array.shape}".encode())
         if array.dtype.hasobject:
             raise TypeError("an array of Python objects has no identity; use a numeric dtype")
-        hasher.update(memoryview(array).cast("B") if array.size else b"")
+        hasher.update(memoryview(cast("Any", array)).cast("B") if array.size else b"")
     elif is_data(value):
         hasher.update(f"data {type(value).__daisy_type__}".encode())
         for name in fields_of(type(value)):

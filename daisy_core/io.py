@@ -19,7 +19,9 @@ from .markers import File, Frame, Mask, Param
 Flip = Literal["none", "vertical", "horizontal", "both"]
 Image = NDArray[Any]
 
-_DATASET = Param("Dataset", help="HDF5 path of the image, where the file has several; file.h5::/entry/data says the same")
+_DATASET = Param(
+    "Dataset", help="HDF5 path of the image, where the file has several; file.h5::/entry/data says the same"
+)
 _FRAME = Param("Frame number", help="Which image of a file with several, counted from 0", ge=0)
 _FLIP = Param("Flip", help="Turn the image upside down (vertical), left to right (horizontal), or both")
 _TRANSPOSE = Param("Transpose", help="Exchange rows and columns, before any flip")
@@ -125,13 +127,17 @@ def _read(path: Path, dataset: str, frame: int | None) -> Image:
         if magic.startswith(b"\x89HDF"):
             image = _read_hdf5(path, dataset, frame)
         elif dataset:
-            raise ParameterError(f"{path}: 'dataset' = '{dataset}' was given, but this is not an HDF5 file; leave it out")
+            raise ParameterError(
+                f"{path}: 'dataset' = '{dataset}' was given, but this is not an HDF5 file; leave it out"
+            )
         elif magic.startswith(b"\x93NUMPY"):
             image = _one_of(path, np.load(path, mmap_mode="r", allow_pickle=False), frame)
         else:
             image = _read_fabio(path, frame)
     except (OSError, ValueError, KeyError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read as an image, the file may be damaged or cut short ({error})") from error
+        raise InputError(
+            f"{path}: cannot be read as an image, the file may be damaged or cut short ({error})"
+        ) from error
     if image.dtype.kind not in "biuf":
         raise InputError(f"{path}: holds values of type {image.dtype}, not an image of numbers")
     return image.astype(image.dtype.newbyteorder("="), copy=False)
@@ -161,7 +167,9 @@ def _one_of(path: Path, stack: Any, frame: int | None) -> Image:
     elif len(shape) == 3:
         image = stack[_check_frame(path, frame, shape[0])]
     else:
-        raise InputError(f"{path}: an image has two axes (y, x), or three with frames first; this has the shape {shape}")
+        raise InputError(
+            f"{path}: an image has two axes (y, x), or three with frames first; this has the shape {shape}"
+        )
     if not image.size:
         raise InputError(f"{path}: the image is empty, its shape is {shape}")
     return np.array(image)
@@ -169,9 +177,13 @@ def _one_of(path: Path, stack: Any, frame: int | None) -> Image:
 
 def _check_frame(path: Path, frame: int | None, count: int) -> int:
     if frame is None and count != 1:
-        raise InputError(f"{path}: has {count} images; say which with 'frame' (0 to {count - 1}), or reduce them all with .map")
+        raise InputError(
+            f"{path}: has {count} images; say which with 'frame' (0 to {count - 1}), or reduce them all with .map"
+        )
     if frame is not None and frame >= count:
-        raise InputError(f"{path}: has {count} image{'s' * (count != 1)}, so 'frame' cannot be {frame} (counted from 0)")
+        raise InputError(
+            f"{path}: has {count} image{'s' * (count != 1)}, so 'frame' cannot be {frame} (counted from 0)"
+        )
     return frame or 0
 
 
@@ -192,9 +204,13 @@ def _read_fabio(path: Path, frame: int | None) -> Image:
             raise InputError(f"{path}: not an image of a known format, or damaged or cut short ({said})") from error
     damage = [message for message in messages if any(word in message for word in _DAMAGE)]
     if data is None or damage:
-        raise InputError(f"{path}: the file is damaged or cut short ({'; '.join(damage) or 'no pixels'}); copy it again")
+        raise InputError(
+            f"{path}: the file is damaged or cut short ({'; '.join(damage) or 'no pixels'}); copy it again"
+        )
     if data.ndim != 2:
-        raise InputError(f"{path}: an image has two axes (y, x), this has the shape {data.shape}: a colour picture is no detector image")
+        raise InputError(
+            f"{path}: an image has two axes (y, x), this has the shape {data.shape}: a colour picture is no detector image"
+        )
     return np.array(data)
 
 
@@ -235,7 +251,11 @@ def _read_hdf5(path: Path, dataset: str, frame: int | None) -> Image:
         try:
             return _one_of(path, found, frame)
         except OSError as error:
-            hint = "its compression needs hdf5plugin: pip install hdf5plugin" if "filter" in str(error) else "the file may be damaged"
+            hint = (
+                "its compression needs hdf5plugin: pip install hdf5plugin"
+                if "filter" in str(error)
+                else "the file may be damaged"
+            )
             raise InputError(f"{path}::{found.name}: cannot be read; {hint} ({error})") from error
 
 
@@ -269,7 +289,11 @@ def _only_image(path: Path, file: Any) -> Any:
         return signal
     names = _images(file)
     if len(names) != 1:
-        what = f"has {len(names)} image datasets; say which with 'dataset': {_listed(names)}" if names else "has no image dataset"
+        what = (
+            f"has {len(names)} image datasets; say which with 'dataset': {_listed(names)}"
+            if names
+            else "has no image dataset"
+        )
         raise InputError(f"{path}: {what}")
     return file[names[0]]
 

@@ -125,7 +125,9 @@ def stack(items: Sequence[Any]) -> Any:
     if own is not None:
         return own(items)
     if hasattr(items[0], "__daisy_type__"):
-        raise WorkflowError(f"{type_name(type(items[0]))} does not say how to stack; give it a class method stack(items)")
+        raise WorkflowError(
+            f"{type_name(type(items[0]))} does not say how to stack; give it a class method stack(items)"
+        )
     return np.stack([np.asarray(item) for item in items])
 
 
@@ -137,8 +139,14 @@ def as_items(owner: str, port: Port, values: Any) -> Sequence[Any]:
     ParameterError
         If the value is not a sequence.
     """
-    if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__getitem__") or not hasattr(values, "__len__"):
-        raise ParameterError(f"{owner}: port '{port.name}' is lifted and needs a sequence of items; got {type(values).__name__}")
+    if (
+        isinstance(values, (str, bytes, Mapping))
+        or not hasattr(values, "__getitem__")
+        or not hasattr(values, "__len__")
+    ):
+        raise ParameterError(
+            f"{owner}: port '{port.name}' is lifted and needs a sequence of items; got {type(values).__name__}"
+        )
     return cast("Sequence[Any]", values)
 
 
@@ -169,7 +177,9 @@ def mapped(algorithm: Algorithm[..., R], first: Any, others: Iterable[Any], *, o
     return eager_map(algorithm, values, lifted, params, over)
 
 
-def eager_map(algorithm: Algorithm[..., R], values: Mapping[str, Any], lifted: set[str], params: Mapping[str, Any], over: str) -> Mapped[R]:
+def eager_map(
+    algorithm: Algorithm[..., R], values: Mapping[str, Any], lifted: set[str], params: Mapping[str, Any], over: str
+) -> Mapped[R]:
     """Return the lazy sequence of one call for each item."""
     from .reading import resolve
 
@@ -179,7 +189,9 @@ def eager_map(algorithm: Algorithm[..., R], values: Mapping[str, Any], lifted: s
     many = {places[name]: as_items(algorithm.name, algorithm.ports[name], full[name]) for name in lifted}
     check_lengths(algorithm.name, {name: many[places[name]] for name in lifted})
     shared = {
-        places[name]: resolve(algorithm, algorithm.ports[name], value, params) for name, value in full.items() if name not in lifted
+        places[name]: resolve(algorithm, algorithm.ports[name], value, params)
+        for name, value in full.items()
+        if name not in lifted
     }
     if algorithm.parameters:
         algorithm.check_params(params)
@@ -212,30 +224,44 @@ def reduced(algorithm: ReductionAlgorithm[R], first: Any, others: Iterable[Any],
     return eager_reduce(algorithm, values, lifted, params, chunk)
 
 
-def eager_reduce(algorithm: ReductionAlgorithm[R], values: Mapping[str, Any], lifted: set[str], params: Mapping[str, Any], chunk: int) -> R:
+def eager_reduce(
+    algorithm: ReductionAlgorithm[R], values: Mapping[str, Any], lifted: set[str], params: Mapping[str, Any], chunk: int
+) -> R:
     """Fold chunk by chunk and merge, exactly as engines do."""
     many = {name: as_items(algorithm.name, algorithm.ports[name], values[name]) for name in lifted}
     length = check_lengths(algorithm.name, many)
     checked = algorithm.check_params(params)
     parts = [
-        fold_chunk(algorithm, {**values, **{name: items[start : start + chunk] for name, items in many.items()}}, lifted, checked)
+        fold_chunk(
+            algorithm,
+            {**values, **{name: items[start : start + chunk] for name, items in many.items()}},
+            lifted,
+            checked,
+        )
         for start in range(0, length, chunk)
     ]
     return merge_chunks(algorithm, parts, checked)
 
 
-def fold_chunk(algorithm: ReductionAlgorithm[Any], values: Mapping[str, Any], lifted: set[str], params: Mapping[str, Any]) -> Any:
+def fold_chunk(
+    algorithm: ReductionAlgorithm[Any], values: Mapping[str, Any], lifted: set[str], params: Mapping[str, Any]
+) -> Any:
     """Return the state after the items of one chunk."""
     from .reading import resolve
 
     fold = algorithm.cls(**params)
     state = fold.start()
     ports = algorithm.ports
-    shared = {name: resolve(algorithm, ports[name], value, params) for name, value in values.items() if name not in lifted}
+    shared = {
+        name: resolve(algorithm, ports[name], value, params) for name, value in values.items() if name not in lifted
+    }
     first = next(iter(ports))
     for index in range(len(values[first])):
         items = {name: values[name][index] for name in lifted}
-        at = {**shared, **{name: resolve(algorithm, ports[name], item, params, item=True) for name, item in items.items()}}
+        at = {
+            **shared,
+            **{name: resolve(algorithm, ports[name], item, params, item=True) for name, item in items.items()},
+        }
         state = fold.update(state, *(at[name] for name in ports if name in at))
     return state
 

@@ -18,7 +18,9 @@ from .params import model_of, to_json
 _KIND = "daisy_type"
 
 
-def write(path: str | os.PathLike[str], objects: Mapping[str, Any], provenance: Mapping[str, Any] | None = None) -> Path:
+def write(
+    path: str | os.PathLike[str], objects: Mapping[str, Any], provenance: Mapping[str, Any] | None = None
+) -> Path:
     """Write named objects to a NeXus file, under a temporary name that is renamed when complete.
 
     Parameters
@@ -100,7 +102,9 @@ def _write_object(group: Any, value: Any, where: str) -> None:
     absent = [name for name in fields if getattr(value, name) is None]
     if absent:
         group.attrs["absent"] = absent
-    signal = next((f for f in fields.values() if f.is_array and f.axes and not f.is_coordinate and not f.errors_of), None)
+    signal = next(
+        (f for f in fields.values() if f.is_array and f.axes and not f.is_coordinate and not f.errors_of), None
+    )
     group.attrs["NX_class"] = "NXdata" if signal is not None else "NXcollection"
     if signal is not None:
         group.attrs["signal"] = signal.name
@@ -189,7 +193,7 @@ def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     with _opened(path) as handle:
         try:
-            return json.loads(cast("Any", handle["entry/provenance/record"])[()])
+            return json.loads(handle["entry/provenance/record"][()])
         except KeyError:
             raise InputError(f"{path} has no provenance record") from None
 

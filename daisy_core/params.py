@@ -51,7 +51,11 @@ def bounded_schema(schema: dict[str, Any], bounds: Mapping[str, float]) -> dict[
     kind = schema.get("type")
     if kind in ("int", "float"):
         return {**schema, **bounds}
-    inner = {key: bounded_schema(schema[key], bounds) for key in ("schema", "items_schema") if isinstance(schema.get(key), dict)}
+    inner = {
+        key: bounded_schema(schema[key], bounds)
+        for key in ("schema", "items_schema")
+        if isinstance(schema.get(key), dict)
+    }
     if kind == "tuple":
         inner["items_schema"] = cast("Any", [bounded_schema(item, bounds) for item in schema["items_schema"]])
     if kind == "union":
@@ -123,7 +127,9 @@ def make_model(owner: str, fields: Mapping[str, tuple[Any, Any]]) -> type[BaseMo
     """
     for name, (annotation, default) in fields.items():
         try:
-            TypeAdapter(annotation).json_schema() if _is_model(annotation) else TypeAdapter(annotation, config=_CONFIG).json_schema()
+            TypeAdapter(annotation).json_schema() if _is_model(annotation) else TypeAdapter(
+                annotation, config=_CONFIG
+            ).json_schema()
         except Exception as error:
             raise ParameterError(
                 f"{owner}: parameter '{name}' of type {annotation} has no JSON schema ({type(error).__name__}); "

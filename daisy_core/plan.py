@@ -102,18 +102,24 @@ def make_plan(algorithm: Algorithm[..., Any], inputs: Mapping[str, Any], params:
         algorithm.check_node_params(nested)
     elif nested:
         name = next(iter(nested))
-        raise ParameterError(f"{algorithm.name}: unknown parameter '{name}'{registry.suggest(name, algorithm.parameters)}")
+        raise ParameterError(
+            f"{algorithm.name}: unknown parameter '{name}'{registry.suggest(name, algorithm.parameters)}"
+        )
     settled = algorithm.check_params(own)
     _check_inputs(algorithm, inputs)
     plan = Plan(algorithm.name, algorithm.version, {}, {}, {}, {**settled, **nested})
-    given = {name: value for name, value in inputs.items() if not (value is None and not algorithm.ports[name].required)}
+    given = {
+        name: value for name, value in inputs.items() if not (value is None and not algorithm.ports[name].required)
+    }
     bindings = {name: _bind_input(plan, algorithm, name, value, settled) for name, value in given.items()}
     if isinstance(algorithm, Workflow):
         plan.outputs = _open(plan, algorithm, bindings, settled, nested, "")
     else:
         kind: Kind = "reduce" if algorithm.kind == "reduction" else "call"
         lifted = (next(iter(algorithm.ports)),) if kind == "reduce" else ()
-        plan.tasks[algorithm.node_name] = Task(algorithm.node_name, algorithm, bindings, settled, kind, lifted, "item", 32)
+        plan.tasks[algorithm.node_name] = Task(
+            algorithm.node_name, algorithm, bindings, settled, kind, lifted, "item", 32
+        )
         ports = algorithm.signature.output_ports
         whole = list(ports) == ["result"]
         plan.outputs = {name: Ref(algorithm.node_name, () if whole else (name,)) for name in ports}
@@ -123,7 +129,9 @@ def make_plan(algorithm: Algorithm[..., Any], inputs: Mapping[str, Any], params:
 def _check_inputs(algorithm: Algorithm[..., Any], inputs: Mapping[str, Any]) -> None:
     for name in inputs:
         if name not in algorithm.ports:
-            raise ParameterError(f"{algorithm.name}: there is no input '{name}'{registry.suggest(name, algorithm.ports)}")
+            raise ParameterError(
+                f"{algorithm.name}: there is no input '{name}'{registry.suggest(name, algorithm.ports)}"
+            )
     for name, port in algorithm.ports.items():
         if port.required and inputs.get(name) is None:
             raise ParameterError(f"{algorithm.name}: input '{name}' is required")
@@ -149,7 +157,9 @@ def _bind_input(plan: Plan, owner: Algorithm[..., Any], name: str, value: Any, p
 
         path = resolve(owner, port, value, params)
         plan.values[name] = path
-        plan.input_ids[name] = [_file_identity(item) for item in path] if isinstance(path, list) else _file_identity(path)
+        plan.input_ids[name] = (
+            [_file_identity(item) for item in path] if isinstance(path, list) else _file_identity(path)
+        )
         return Ref(None, (name,))
     return _plain_input(plan, name, list(cast("Any", value)) if isinstance(value, Mapped) else value)
 
@@ -164,7 +174,9 @@ def _plain_input(plan: Plan, name: str, value: Any) -> Ref:
     return Ref(None, (name,))
 
 
-def _reader_task(plan: Plan, owner: Algorithm[..., Any], port: Port, task_id: str, value: Any, params: Mapping[str, Any]) -> Ref:
+def _reader_task(
+    plan: Plan, owner: Algorithm[..., Any], port: Port, task_id: str, value: Any, params: Mapping[str, Any]
+) -> Ref:
     planned = reading(owner, port, value, params)
     plan.input_ids[task_id] = {**file_id(planned.source.file), "inside": planned.source.inside}
     plan.tasks[task_id] = Task(task_id, planned.reader, {}, planned.options, source=planned)
@@ -190,7 +202,9 @@ def _open(plan: Plan, workflow: Workflow[..., Any], bindings: Mapping[str, Bindi
             deeper = {**node.algorithm.overrides, **deeper}
             renamed[node_id] = _open(plan, node.algorithm, inputs, settled, deeper, f"{task_id}/")
         else:
-            plan.tasks[task_id] = Task(task_id, node.algorithm, inputs, settled, node.kind, node.lifted, node.over, node.chunk)
+            plan.tasks[task_id] = Task(
+                task_id, node.algorithm, inputs, settled, node.kind, node.lifted, node.over, node.chunk
+            )
     return {name: _relink(ref, bindings, renamed, prefix) for name, ref in _outputs(graph).items()}
 
 
@@ -198,7 +212,9 @@ def _outputs(graph: Graph) -> dict[str, Ref]:
     return graph.output_refs
 
 
-def _relink(binding: Binding, bindings: Mapping[str, Binding], renamed: Mapping[str, Mapping[str, Binding]], prefix: str) -> Binding:
+def _relink(
+    binding: Binding, bindings: Mapping[str, Binding], renamed: Mapping[str, Mapping[str, Binding]], prefix: str
+) -> Binding:
     """Translate a link inside a workflow to the plan around it."""
     if isinstance(binding, Const):
         return binding
@@ -244,7 +260,7 @@ def read_only(value: Any) -> Any:
         copied.__dict__.update({name: read_only(item) for name, item in vars(value).items()})
         return copied
     if type(value) in (list, tuple):
-        return type(value)(read_only(item) for item in value)
+        return cast("Any", type(value))(read_only(item) for item in cast("Any", value))
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*(read_only(item) for item in cast("Any", value)))
     return value

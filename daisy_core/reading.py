@@ -60,7 +60,9 @@ class Reading:
         return self.reader.function(path, **self.options)
 
 
-def resolve(owner: Algorithm[..., Any], port: Port, value: Any, params: Mapping[str, Any], *, item: bool = False) -> Any:
+def resolve(
+    owner: Algorithm[..., Any], port: Port, value: Any, params: Mapping[str, Any], *, item: bool = False
+) -> Any:
     """Return the value of a port: paths are read, lazy sequences become lists, everything else is passed on."""
     if isinstance(value, Mapped):
         return list(cast("Mapped[Any]", value))
@@ -70,12 +72,17 @@ def resolve(owner: Algorithm[..., Any], port: Port, value: Any, params: Mapping[
         if not readable(port.annotation if item else port.item):
             return value
         if port.is_sequence and not item:
-            raise ParameterError(f"{owner.name}: port '{port.name}' takes a sequence of files; got the one path '{value}'")
+            raise ParameterError(
+                f"{owner.name}: port '{port.name}' takes a sequence of files; got the one path '{value}'"
+            )
         return reading(owner, port, value, params)()
     if isinstance(value, (list, tuple)) and port.is_sequence:
         items = cast("Iterable[Any]", value)
         if any(isinstance(one, (str, PurePath, FileInput)) for one in items) and readable(port.item):
-            return [reading(owner, port, one, params)() if isinstance(one, (str, PurePath, FileInput)) else one for one in items]
+            return [
+                reading(owner, port, one, params)() if isinstance(one, (str, PurePath, FileInput)) else one
+                for one in items
+            ]
     return cast("Any", value)
 
 
@@ -199,4 +206,6 @@ def read_array(path: Path) -> Any:
                 return found[()]
         except OSError as error:
             raise InputError(f"{file} is not a readable HDF5 file: {error}") from error
-    raise InputError(f"{file}: do not know how to read an array from '{Path(file).suffix or 'no suffix'}'; use .npy or file.h5::/dataset")
+    raise InputError(
+        f"{file}: do not know how to read an array from '{Path(file).suffix or 'no suffix'}'; use .npy or file.h5::/dataset"
+    )

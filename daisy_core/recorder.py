@@ -32,7 +32,9 @@ PROGRESS_EVERY = 0.1
 class Recorder:
     """Records one run, in memory and, where the run has a folder, on disk."""
 
-    def __init__(self, folder: RunFolder | None, request: Mapping[str, Any], listen: Callable[[dict[str, Any]], None] | None) -> None:
+    def __init__(
+        self, folder: RunFolder | None, request: Mapping[str, Any], listen: Callable[[dict[str, Any]], None] | None
+    ) -> None:
         self.folder = folder
         self.id = folder.id if folder else new_id()
         self.request = request
@@ -162,7 +164,10 @@ class _LogHandler(logging.Handler):
 def describe_input(value: Any) -> Any:
     """Return what the request says of an input: its path, or what kind of value came from memory."""
     if isinstance(value, FileInput):
-        return {"path": str(Path(value.file).absolute()) + (f"::{value.inside}" if value.inside else ""), "options": to_json(value.options)}
+        return {
+            "path": str(Path(value.file).absolute()) + (f"::{value.inside}" if value.inside else ""),
+            "options": to_json(value.options),
+        }
     if isinstance(value, (str, Path)):
         return {"path": str(Path(value).absolute())}
     if isinstance(value, (list, tuple)):

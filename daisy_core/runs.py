@@ -86,7 +86,9 @@ class RunFolder:
             write_json(path / "request.json", {"format": FORMAT, "id": run_id, "submitted": time.time(), **request})
             (path / "events.jsonl").touch()
         except OSError as error:
-            raise RunError(f"cannot make a run folder in {root}: {error.strerror}; choose another with --runs or DAISY_RUNS") from error
+            raise RunError(
+                f"cannot make a run folder in {root}: {error.strerror}; choose another with --runs or DAISY_RUNS"
+            ) from error
         return cls(path)
 
     @classmethod
@@ -146,7 +148,14 @@ class RunFolder:
 
     def error(self) -> str | None:
         """Return why the run failed, None if it did not."""
-        return next((event.get("message") for event in self.events() if event["kind"] == "failed" and event.get("task") is None), None)
+        return next(
+            (
+                event.get("message")
+                for event in self.events()
+                if event["kind"] == "failed" and event.get("task") is None
+            ),
+            None,
+        )
 
     def lease(self) -> dict[str, Any] | None:
         """Return who runs it: host, pid, start and heartbeat; None before it starts."""

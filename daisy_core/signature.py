@@ -133,7 +133,9 @@ def read_signature(name: str, function: Callable[..., Any], *, skip_self: bool =
     for item in signature.parameters.values():
         if item.kind is item.KEYWORD_ONLY:
             if item.name not in hints:
-                raise WorkflowError(f"{name}: parameter '{item.name}' needs a type, for example '{item.name}: float = 1.0'")
+                raise WorkflowError(
+                    f"{name}: parameter '{item.name}' needs a type, for example '{item.name}: float = 1.0'"
+                )
             parameters[item.name] = Parameter(item.name, hints[item.name], item.default)
         else:
             ports[item.name] = Port(item.name, hints.get(item.name, Any), item.default)
@@ -166,7 +168,10 @@ def mismatch(source: Any, target: Any) -> str | None:
     Types, dimension names and units are compared; a type that was not declared fits everything.
     """
     source_item, target_item = item_type(source), item_type(target)
-    if (source_item is None) != (target_item is None) and Any not in (strip_optional(source)[0], strip_optional(target)[0]):
+    if (source_item is None) != (target_item is None) and Any not in (
+        strip_optional(source)[0],
+        strip_optional(target)[0],
+    ):
         array = describe(source if source_item is None else target).is_array
         return None if array else f"{type_name(source)} does not fit {type_name(target)}"
     if source_item is not None:

@@ -108,7 +108,13 @@ class DataStore(MutableMapping[str, Any]):
         """Memory of all objects, in bytes."""
         return sum(nbytes(value) for value in self._objects.values())
 
-    def save(self, path: str | os.PathLike[str], names: list[str] | None = None, *, provenance: Mapping[str, Any] | None = None) -> Path:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        names: list[str] | None = None,
+        *,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Path:
         """Write objects to a NeXus file."""
         chosen = list(self) if names is None else names
         return nexus.write(path, {name: self[name] for name in chosen}, provenance)
@@ -127,7 +133,9 @@ class DataStore(MutableMapping[str, Any]):
     def _repr_html_(self) -> str:
         from .views import table_html
 
-        rows = [(item.name, item.type, item.shape, item.unit, f"{item.nbytes:,}", item.origin) for item in self.entries()]
+        rows = [
+            (item.name, item.type, item.shape, item.unit, f"{item.nbytes:,}", item.origin) for item in self.entries()
+        ]
         return table_html("DataStore", ("name", "type", "shape", "unit", "bytes", "origin"), rows)
 
 
@@ -154,4 +162,7 @@ def _shape(value: Any) -> str:
 def _unit(value: Any) -> str:
     if not is_data(value):
         return ""
-    return next((field.unit or "" for field in fields_of(type(value)).values() if field.is_array and not field.is_coordinate), "")
+    return next(
+        (field.unit or "" for field in fields_of(type(value)).values() if field.is_array and not field.is_coordinate),
+        "",
+    )

@@ -1,3 +1,4 @@
+# pyright: reportPrivateUsage=false
 """Symbols and the trace: how the body of a workflow becomes a graph, and why it can never be silently wrong."""
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .params import to_json
 from .signature import Parameter, field_type, is_named_tuple, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 _ADVICE = "a workflow body only passes values on; do this inside an algorithm"
 _FORBIDDEN = {
@@ -57,7 +58,9 @@ class Symbol:
         except KeyError as error:
             fields = ", ".join(error.args[0])
             known = f"its fields: {fields}" if fields else f"{type_name(self._annotation)} has no fields"
-            raise WorkflowError(f"{self._trace.where()}: '.{name}' of '{self._ref}' is not a field that can be linked; {known}") from None
+            raise WorkflowError(
+                f"{self._trace.where()}: '.{name}' of '{self._ref}' is not a field that can be linked; {known}"
+            ) from None
         return Symbol(self._trace, Ref(self._ref.node, (*self._ref.path, name)), inner, is_param=self._is_param)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -74,8 +77,12 @@ class Symbol:
     def refuse(self, what: str) -> NoReturn:
         """Raise the error of a forbidden use, with the source line."""
         kind = "parameter" if self._is_param else "value"
-        advice = "declare it Param(structural=True)" if self._is_param and what in ("truth value", "comparison") else _ADVICE
-        raise WorkflowError(f"{self._trace.where()}: {what} of '{self._ref}', a {kind} that is not known while the graph is traced; {advice}")
+        advice = (
+            "declare it Param(structural=True)" if self._is_param and what in ("truth value", "comparison") else _ADVICE
+        )
+        raise WorkflowError(
+            f"{self._trace.where()}: {what} of '{self._ref}', a {kind} that is not known while the graph is traced; {advice}"
+        )
 
 
 def _forbid(what: str) -> Callable[..., Any]:
@@ -105,7 +112,7 @@ class Trace:
         return f"{self.name}{self._line()}"
 
     def _line(self) -> str:
-        frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+        frame = sys._getframe(1)
         while frame is not None and frame.f_code.co_filename != self._file:
             frame = frame.f_back
         if frame is None:
@@ -137,7 +144,7 @@ class Trace:
         if node_id in self._nodes:
             raise WorkflowError(
                 f"{self.where()}: a second node '{node_id}' (first at{self._uses[node_id]}); "
-                f"give this use a name of its own: {node_id}.named(\"...\")"
+                f'give this use a name of its own: {node_id}.named("...")'
             )
         if chunk < 1:
             raise ParameterError(f"{self.where()}: chunk must be at least 1; got {chunk}")
@@ -158,8 +165,10 @@ class Trace:
 
     def _input(self, algorithm: Algorithm[..., Any], name: str, value: Any) -> Binding:
         if isinstance(value, Symbol):
-            if value._is_param:  # pyright: ignore[reportPrivateUsage]
-                raise WorkflowError(f"{self.where()}: parameter '{value._ref}' cannot feed the input '{name}' of {algorithm.name}")
+            if value._is_param:
+                raise WorkflowError(
+                    f"{self.where()}: parameter '{value._ref}' cannot feed the input '{name}' of {algorithm.name}"
+                )
             return self._own(value)
         if isinstance(value, (list, tuple)):
             items = cast("list[Any]", value)
@@ -174,7 +183,7 @@ class Trace:
 
     def _param(self, algorithm: Algorithm[..., Any], name: str, value: Any) -> Binding:
         if isinstance(value, Symbol):
-            if not value._is_param:  # pyright: ignore[reportPrivateUsage]
+            if not value._is_param:
                 raise WorkflowError(
                     f"{self.where()}: parameter '{name}' of {algorithm.name} cannot come from '{value._ref}': "
                     "what is computed from data enters by an input port"
@@ -183,17 +192,19 @@ class Trace:
         try:
             return Const(to_json(value) if not hasattr(value, "model_dump") else value)
         except TypeError:
-            raise WorkflowError(f"{self.where()}: parameter '{name}' of {algorithm.name} is not a plain value") from None
+            raise WorkflowError(
+                f"{self.where()}: parameter '{name}' of {algorithm.name} is not a plain value"
+            ) from None
 
     def _own(self, symbol: Symbol) -> Ref:
-        if symbol._trace is not self:  # pyright: ignore[reportPrivateUsage]
+        if symbol._trace is not self:
             raise WorkflowError(f"{self.where()}: '{symbol!r}' belongs to another workflow")
-        return symbol._ref  # pyright: ignore[reportPrivateUsage]
+        return symbol._ref
 
     # -- the whole body -----------------------------------------------------------------------------------------
 
     @contextmanager
-    def active(self) -> Iterator[None]:
+    def active(self) -> Generator[None]:
         """Record the algorithm calls of this thread."""
         token = TRACE.set(self)
         try:

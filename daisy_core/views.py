@@ -23,12 +23,17 @@ def table_html(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]
 
 def algorithm_html(algorithm: Algorithm[..., Any]) -> str:
     """Return ports and parameters of an algorithm as HTML."""
-    ports = [(name, type_name(port.annotation), "" if port.required else "optional", "") for name, port in algorithm.ports.items()]
+    ports = [
+        (name, type_name(port.annotation), "" if port.required else "optional", "")
+        for name, port in algorithm.ports.items()
+    ]
     params = [
         (name, type_name(item.annotation), "" if item.default is REQUIRED else str(item.default), item.param.title)
         for name, item in algorithm.parameters.items()
     ]
-    return f"<p>{escape(algorithm.summary)}</p>" + table_html(algorithm.name, ("name", "type", "default", ""), ports + params)
+    return f"<p>{escape(algorithm.summary)}</p>" + table_html(
+        algorithm.name, ("name", "type", "default", ""), ports + params
+    )
 
 
 def workflow_html(workflow: Workflow[..., Any]) -> str:

@@ -13,7 +13,7 @@ from .context import Resources
 from .datatypes import app_of
 from .errors import ParameterError, WorkflowError
 from .graph import FORMAT, Binding, Const, Graph, Node, Ref, Several
-from .signature import REQUIRED, Parameter, Port, Signature, is_named_tuple
+from .signature import REQUIRED, Parameter, Port, Signature
 from .tracing import Symbol, Trace
 
 P = ParamSpec("P")
@@ -29,7 +29,9 @@ class Workflow(Algorithm[P, R]):
 
     kind = "workflow"
 
-    def __init__(self, function: Callable[P, R], *, name: str, version: str, resources: Resources, graph: Graph | None = None) -> None:
+    def __init__(
+        self, function: Callable[P, R], *, name: str, version: str, resources: Resources, graph: Graph | None = None
+    ) -> None:
         self._graphs: dict[str, Graph] = {}
         self._fixed = graph
         self._overrides: dict[str, Any] = {}
@@ -52,7 +54,10 @@ class Workflow(Algorithm[P, R]):
         ports = list(self.ports)
         if len(args) > len(ports):
             raise ParameterError(f"{self.name} has {len(ports)} inputs, but {len(args)} were given")
-        inputs = {**dict(zip(ports, args, strict=False)), **{name: value for name, value in kwargs.items() if name in ports}}
+        inputs = {
+            **dict(zip(ports, args, strict=False)),
+            **{name: value for name, value in kwargs.items() if name in ports},
+        }
         params = {name: value for name, value in kwargs.items() if name not in ports}
         run = WorkflowEngine("inline").submit(self, inputs, params)
         if run.error is not None:
@@ -88,7 +93,9 @@ class Workflow(Algorithm[P, R]):
         found: dict[str, Parameter] = {}
         for name, (node, inner) in self.full_graph().addressable().items():
             known = node.algorithm.parameters
-            found[name] = known[inner] if inner in known else cast("Workflow[..., Any]", node.algorithm).node_parameters()[inner]
+            found[name] = (
+                known[inner] if inner in known else cast("Workflow[..., Any]", node.algorithm).node_parameters()[inner]
+            )
         return found
 
     def check_node_params(self, values: Mapping[str, Any]) -> None:
@@ -107,7 +114,9 @@ class Workflow(Algorithm[P, R]):
             if name not in open_params:
                 node = self.full_graph().nodes.get(node_id)
                 if node is not None and inner in node.params:
-                    raise ParameterError(f"{self.name}: parameter '{name}' is bound by the workflow and cannot be set from outside")
+                    raise ParameterError(
+                        f"{self.name}: parameter '{name}' is bound by the workflow and cannot be set from outside"
+                    )
                 known = [*self.parameters, *open_params]
                 raise ParameterError(f"{self.name}: unknown parameter '{name}'{registry.suggest(name, known)}")
             node = self.full_graph().nodes[node_id]
@@ -123,11 +132,15 @@ class Workflow(Algorithm[P, R]):
         own = super().schema()
         nested = self.node_parameters()
         if nested:
-            fields = {name: (item.annotation, ... if item.default is REQUIRED else item.default) for name, item in nested.items()}
+            fields = {
+                name: (item.annotation, ... if item.default is REQUIRED else item.default)
+                for name, item in nested.items()
+            }
             safe = {f"p{index}": value for index, value in enumerate(fields.values())}
             inner = make_model(self.name, safe).model_json_schema()
             properties = {
-                name: {**inner["properties"][key], "title": nested[name].param.title or name} for name, key in zip(fields, safe, strict=True)
+                name: {**inner["properties"][key], "title": nested[name].param.title or name}
+                for name, key in zip(fields, safe, strict=True)
             }
             own["properties"] = {**own.get("properties", {}), **properties}
             own["$defs"] = {**own.get("$defs", {}), **inner.get("$defs", {})}
@@ -174,7 +187,9 @@ class Workflow(Algorithm[P, R]):
             if item.param.structural:
                 value = params.get(name, item.default)
                 if value is REQUIRED:
-                    raise ParameterError(f"{self.name}: structural parameter '{name}' needs a value before the graph can be built")
+                    raise ParameterError(
+                        f"{self.name}: structural parameter '{name}' needs a value before the graph can be built"
+                    )
                 found[name] = value
         return found
 
@@ -186,7 +201,9 @@ class Workflow(Algorithm[P, R]):
             for name, port in self.ports.items()
         }
         params = {
-            name: structural[name] if name in structural else Symbol(trace, Ref(None, (name,)), item.annotation, is_param=True)
+            name: structural[name]
+            if name in structural
+            else Symbol(trace, Ref(None, (name,)), item.annotation, is_param=True)
             for name, item in self.parameters.items()
         }
         with trace.active():
@@ -249,7 +266,9 @@ class Workflow(Algorithm[P, R]):
 def _from_content(content: Mapping[str, Any]) -> Workflow[..., Any]:
     name = content["workflow"]
     if content["daisy"] != FORMAT:
-        raise WorkflowError(f"{name}: this workflow is of format {content['daisy']}, this version reads format {FORMAT}")
+        raise WorkflowError(
+            f"{name}: this workflow is of format {content['daisy']}, this version reads format {FORMAT}"
+        )
     nodes: dict[str, Node] = {}
     for item in content["nodes"]:
         if item["id"] in nodes:
@@ -286,7 +305,16 @@ def _node(workflow_name: str, item: Mapping[str, Any]) -> Node:
     inputs = {name: _binding(value) for name, value in item.get("inputs", {}).items()}
     params = {name: _binding(value) for name, value in item.get("params", {}).items()}
     lifted = tuple(item.get("lifted", ()))
-    return Node(item["id"], algorithm.named(item["id"]), inputs, params, kind, lifted, item.get("over", ""), int(item.get("chunk", 1)))
+    return Node(
+        item["id"],
+        algorithm.named(item["id"]),
+        inputs,
+        params,
+        kind,
+        lifted,
+        item.get("over", ""),
+        int(item.get("chunk", 1)),
+    )
 
 
 def _binding(value: Any) -> Binding:

@@ -1,173 +1,34 @@
 """The ad hoc reduction of a powder pattern to G(r), as introduced by PDFgetX3: no absolute scale, no geometry.
 
-The arrays-in, arrays-out core is :class:`PDFOperator`; :func:`pair_distribution` puts data objects around it.
+The arrays-in, arrays-out core is :class:`daisy_pdf.operators.PDFOperator`; here data objects are put around it.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
 from daisy_core import InputError, Param, ParameterError, algorithm, replace
 
 from . import checks
-from .config import PDFConfig, Window
+from .config import PDFConfig
 from .data import Intensity, PairDistribution, Pattern, PDFResult, ReducedStructureFunction, StructureFunction
-from .grid import ROUNDED, Array, Grid, Interpolation, q_grid, r_grid
-from .polynomial import polynomial_correction
-from .scattering import mean_scattering_on
-from .transform import chirp_z, window
-
-_ROWS = 8  # patterns reduced together: their arrays stay in the processor's cache
+from .grid import ROUNDED, Array, Grid, Interpolation, q_grid
+from .operators import PDFOperator, pdf_operator
+from .uncertainty import gr_sigma
 
 
-class Stages(NamedTuple):
-    """The functions on the way from I(Q) to G(r), each ``(..., nq)`` but for ``scale`` ``(...)`` and ``g`` ``(..., nr)``."""
+class Prepared(NamedTuple):
+    """A sample and its backgrounds on one Q grid, ready to be reduced; see :func:`prepare`."""
 
-    scale: Array
-    s: Array
-    f: Array
-    polynomial: Array
-    g: Array
-
-
-class PDFOperator:
-    """Everything of a reduction that does not depend on the intensities; see :func:`pdf_operator`.
-
-    With ``g = I/<f>^2`` and ``t = <f^2>/<f>^2``, the scale ``k = sum(g t)/sum(g^2)`` brings the intensities onto the
-    scattering of free atoms by least squares, ``S = k g - (t - 1)``, and F = Q (S - 1) loses its polynomial part. For a
-    given scale all that is linear in the intensities.
-
-    Parameters
-    ----------
-    q : Grid
-        Q nodes from qmin to qmaxinst, 1/Å.
-    r : Grid
-        r grid of G, Å.
-    composition, mode
-        Sample and radiation, see :func:`mean_scattering`.
-    rpoly : float
-        Å, see :class:`PolynomialCorrection`.
-    qmax : float
-        End of the Fourier transform, 1/Å.
-    windows : tuple of str
-        Termination functions, see :func:`window`.
-
-    Attributes
-    ----------
-    used : int
-        Number of nodes up to qmax: F and S are given there.
-    kernel : (used,) array
-        ``2/pi dQ`` times the window.
-    """
-
-    def __init__(
-        self, q: Grid, r: Grid, composition: str, mode: Literal["xray", "neutron"], rpoly: float, qmax: float,
-        windows: tuple[Window, ...],
-    ) -> None:  # fmt: skip
-        self.q, self.r = q, r
-        atoms = mean_scattering_on(composition, q, mode)
-        self.warnings = atoms.warnings
-        self.per_atom: Array = 1 / atoms.squared_mean
-        self.self_scattering: Array = atoms.mean_square * self.per_atom
-        self.polynomial = polynomial_correction(q, rpoly)
-        self.used = int(np.sum(q.values <= qmax + ROUNDED))
-        kept = q.values[: self.used]
-        self.kernel: Array = (2 / np.pi * q.step) * window(kept, qmax, windows)
-        self.transform = chirp_z(Grid(q.start, q.step, self.used), r)
-
-    def scale(self, intensity: Array) -> Array:
-        """Return the scale k of one or many patterns, ``(..., nq)`` to ``(...)``.
-
-        Raises
-        ------
-        InputError
-            If a pattern has no positive scale.
-        """
-        normalised = intensity * self.per_atom
-        overlap, power = normalised @ self.self_scattering, np.einsum("...q,...q->...", normalised, normalised)
-        if np.any(~(overlap > 0)):
-            which = f" of pattern {int(np.argmin(np.atleast_1d(overlap > 0)))}" if np.ndim(overlap) else ""
-            raise InputError(
-                f"the intensities{which} are zero or negative on the whole, so they cannot be scaled to the scattering of the "
-                "sample's atoms; lower bgscale, or check that sample and background were not exchanged"
-            )
-        return overlap / power
-
-    def stages(self, intensity: Array, *, workers: int = 1) -> Stages:
-        """Return all functions from I(Q) at the nodes, background already subtracted, to G(r)."""
-        q = self.q.values
-        scale = self.scale(intensity)
-        s = scale[..., None] * (intensity * self.per_atom) - (self.self_scattering - 1)
-        f = q * (s - 1)
-        polynomial = self.polynomial.fit(f)
-        slope = self.polynomial.slope_at_zero(f)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            s = s - np.where(q > 0, polynomial / q, slope[..., None])
-        f = (f - polynomial)[..., : self.used]
-        g = self.transform.sine(f * self.kernel, workers=workers)
-        return Stages(scale, s[..., : self.used], f, polynomial[..., : self.used], g)
-
-    def apply(self, intensities: Array, *, workers: int = 1) -> Array:
-        """Reduce many patterns at once.
-
-        Parameters
-        ----------
-        intensities : (n, nq) array
-            Intensities at the Q nodes, background already subtracted.
-        workers : int
-            Threads of the Fourier transform.
-
-        Returns
-        -------
-        (n, nr) array
-            G(r), 1/Å².
-        """
-        q, basis = self.q.values, self.polynomial.basis
-        out = np.empty((len(intensities), self.r.count))
-        weighted = self.polynomial.weights[:, None] * basis[: self.used].T
-        for first in range(0, len(intensities), _ROWS * workers):
-            some = intensities[first : first + _ROWS * workers]
-            f = some * self.per_atom
-            f *= self.scale(some)[:, None]
-            f -= self.self_scattering
-            f *= q
-            kept = f[:, : self.used] - (f @ basis) @ weighted
-            kept *= self.kernel
-            out[first : first + len(some)] = self.transform.sine(kept, workers=workers)
-        return out
-
-
-@functools.lru_cache(maxsize=32)
-def _operator(
-    q: Grid, r: Grid, composition: str, mode: Literal["xray", "neutron"], rpoly: float, qmax: float, windows: tuple[Window, ...]
-) -> PDFOperator:
-    return PDFOperator(q, r, composition, mode, rpoly, qmax, windows)
-
-
-def pdf_operator(q: Grid, config: PDFConfig) -> PDFOperator:
-    """Return the operator of a Q grid and a configuration, kept for the next call.
-
-    Parameters
-    ----------
-    q : Grid
-        Q nodes, 1/Å, see :func:`q_grid`.
-    config : PDFConfig
-        ``qmax`` empty means the end of the grid.
-
-    Returns
-    -------
-    PDFOperator
-        ``.apply(intensities)`` gives G(r) of many patterns, ``.stages(intensity)`` all functions of one.
-    """
-    if not config.composition:
-        raise ParameterError("composition is empty; give the chemical formula of the sample, such as composition = LaB6")
-    qmax = q.stop if config.qmax is None else config.qmax
-    r = r_grid(config.rmin, config.rmax, config.rstep)
-    return _operator(q, r, config.composition, config.mode, config.rpoly, qmax, config.terminationfunctions)
+    operator: PDFOperator
+    interpolate: Interpolation
+    background: Array
+    covariance: Any
+    config: PDFConfig
+    warnings: tuple[str, ...]
 
 
 @algorithm(version="1")
@@ -220,23 +81,173 @@ def pair_distribution(
     >>> result.absolute
     False
     """
+    pattern, notes = _valid(pattern)
     prepared = prepare(pattern, backgrounds, config=config)
-    operator, iq, config = prepared.operator, prepared.iq, prepared.config
-    stages = operator.stages(iq.i)
-    sigma = None
+    operator = prepared.operator
+    q, r = operator.q.values, operator.r.values
+    intensity = prepared.interpolate(pattern.intensity) - prepared.background
+    notes += [*prepared.warnings, *checks.negative_share(intensity, q)]
+    stages = operator.stages(intensity)
+    notes += checks.first_peak(r, stages.g)
+    scale, errors, sigma = float(stages.scale), None, None
     if prepared.covariance is not None:
-        from .uncertainty import gr_sigma
-
-        sigma = gr_sigma(operator, float(stages.scale), prepared.covariance)
-    q, r = iq.q[: operator.used], operator.r.values
-    notes = (*prepared.warnings, *checks.first_peak(r, stages.g))
+        errors = np.sqrt(prepared.covariance.diagonal())
+        sigma = gr_sigma(operator, scale, prepared.covariance)
+    kept = q[: operator.used]
     return PDFResult(
         gr=PairDistribution(r, stages.g, sigma),
-        fq=ReducedStructureFunction(q, stages.f, stages.polynomial),
-        sq=StructureFunction(q, stages.s),
-        iq=iq,
-        scale=float(stages.scale),
-        config=config,
-        warnings=tuple(dict.fromkeys((*pattern.warnings, *notes))),
+        fq=ReducedStructureFunction(kept, stages.f, stages.polynomial),
+        sq=StructureFunction(kept, stages.s),
+        iq=Intensity(q, intensity, errors),
+        scale=scale,
+        config=prepared.config,
+        warnings=tuple(dict.fromkeys(notes)),
         sources=tuple(item.source for item in (pattern, *backgrounds)),
     )
+
+
+def reduce_many(
+    q: Array, intensities: Array, backgrounds: Sequence[Pattern] = (), *, config: PDFConfig, workers: int = 1
+) -> tuple[Array, Array]:
+    """Reduce a series of patterns that share their Q points, as one matrix: for time series and scans.
+
+    Parameters
+    ----------
+    q : (nq,) array
+        Ascending Q of the points, 1/Å.
+    intensities : (n, nq) array
+        One pattern a row. The limits of Q are those of the mean pattern.
+    backgrounds : sequence of Pattern
+        Subtracted from each.
+    config : PDFConfig
+        Composition, ranges and corrections.
+    workers : int
+        Threads.
+
+    Returns
+    -------
+    r : (nr,) array
+        Distances, Å.
+    g : (n, nr) array
+        G(r), 1/Å²; the same numbers that :func:`pair_distribution` gives one by one.
+
+    Raises
+    ------
+    InputError
+        If the data cannot be reduced.
+    """
+    intensities = np.atleast_2d(np.asarray(intensities, float))
+    if not np.all(np.isfinite(intensities)):
+        raise InputError("the series holds NaN or infinite intensities; leave those points out of all patterns first")
+    pattern, _ = _valid(Pattern(q, intensities.mean(axis=0), source="the series"))
+    prepared = prepare(pattern, backgrounds, config=config)
+    on_grid = prepared.interpolate(intensities) - prepared.background
+    return prepared.operator.r.values, prepared.operator.apply(on_grid, workers=workers)
+
+
+def prepare(pattern: Pattern, backgrounds: Sequence[Pattern] = (), *, config: PDFConfig) -> Prepared:
+    """Settle the Q grid of a sample and its backgrounds, and what does not depend on the intensities.
+
+    Parameters
+    ----------
+    pattern : Pattern
+        The sample.
+    backgrounds : sequence of Pattern
+        Each is interpolated onto the grid on its own: measured points need not agree.
+    config : PDFConfig
+        What was asked for.
+
+    Returns
+    -------
+    Prepared
+        The operator; the interpolation of the sample; the scaled sum of the backgrounds ``(nq,)``; the covariance of the
+        background-subtracted intensities (sparse, or None where the sample has no uncertainties); the configuration with
+        the ``qmaxinst``, ``qmax`` and ``bgscale`` that hold.
+    """
+    pattern, _ = _valid(pattern)
+    others, notes = [], list[str]()
+    for item in backgrounds:
+        other, more = _valid(item)
+        others.append(other)
+        notes += more
+    name = pattern.source or "the sample"
+    config = config.model_copy(update={"bgscale": _scales(config, len(others), notes)})
+    config = config.model_copy(update={"qmaxinst": _common_end(config, pattern, others, notes)})
+    qmaxinst, qmax, more = checks.limits(config, pattern.q, pattern.intensity, name)
+    config = config.model_copy(update={"qmaxinst": qmaxinst, "qmax": qmax})
+    grid = q_grid(pattern.q, config.qmin, qmaxinst)
+    operator = pdf_operator(grid, config)
+    notes += [*more, *checks.leading_data(config, pattern.q, pattern.intensity, grid.step, name)]
+    notes += [*checks.sampling(grid, qmax, operator.r), *operator.warnings]
+
+    interpolate = Interpolation(pattern.q, grid)
+    covariance = None if pattern.sigma is None else interpolate.covariance(pattern.sigma)
+    background = np.zeros(grid.count)
+    for other, scale in zip(others, config.bgscale, strict=False):
+        onto = Interpolation(other.q, grid)
+        background += scale * onto(other.intensity)
+        if covariance is not None and other.sigma is not None:
+            covariance = covariance + onto.covariance(scale * other.sigma)
+        notes += _background_notes(other, grid, covariance is not None)
+    return Prepared(operator, interpolate, background, covariance, config, tuple(notes))
+
+
+def _valid(pattern: Pattern) -> tuple[Pattern, list[str]]:
+    """Return the pattern in float64 without NaN points, and its warnings; refuse what is no pattern."""
+    name = pattern.source or "the pattern"
+    q, intensity = np.asarray(pattern.q, float), np.asarray(pattern.intensity, float)
+    sigma = None if pattern.sigma is None else np.asarray(pattern.sigma, float)
+    notes = list(pattern.warnings)
+    good = np.isfinite(q) & np.isfinite(intensity) & (True if sigma is None else np.isfinite(sigma))
+    if not good.any():
+        raise InputError(f"{name} holds no numbers: every point is NaN or infinite")
+    if not good.all():
+        lost = q[~good & np.isfinite(q)]
+        where = f", between Q = {lost.min():.4g} and {lost.max():.4g} 1/Å" if lost.size else ""
+        notes.append(f"{name}: {np.sum(~good)} of {good.size} points are NaN (empty bins){where}; they were left out")
+        q, intensity, sigma = q[good], intensity[good], None if sigma is None else sigma[good]
+    if q[0] < 0:
+        raise InputError(f"{name}: Q starts at {q[0]:g} 1/Å; it cannot be negative")
+    if np.any(np.diff(q) <= 0):
+        at = float(q[int(np.argmax(np.diff(q) <= 0))])
+        raise InputError(f"{name}: Q does not increase after {at:.6g} 1/Å; sort the points and join those at the same Q")
+    if sigma is not None and np.any(sigma < 0):
+        raise InputError(f"{name}: some uncertainties are negative")
+    return replace(pattern, q=q, intensity=intensity, sigma=sigma, warnings=tuple(notes)), notes
+
+
+def _scales(config: PDFConfig, count: int, notes: list[str]) -> tuple[float, ...]:
+    """Pair the scales with the backgrounds."""
+    scales = config.bgscale
+    if count == 0:
+        if scales != (1.0,):
+            notes.append(f"bgscale = {' '.join(f'{item:g}' for item in scales)} has no effect: no background was given")
+        return scales
+    if len(scales) not in (1, count):
+        raise ParameterError(f"bgscale has {len(scales)} values for {count} background(s); give one for all or one for each")
+    return scales * count if len(scales) == 1 else scales
+
+
+def _common_end(config: PDFConfig, pattern: Pattern, others: Sequence[Pattern], notes: list[str]) -> float | None:
+    """Return qmaxinst, not beyond the end of any background."""
+    filled = np.flatnonzero(pattern.intensity)
+    last = float(pattern.q[filled[-1]]) if filled.size else 0.0
+    end = last if config.qmaxinst is None else min(config.qmaxinst, last)
+    for other in others:
+        if other.q[-1] < end - ROUNDED:
+            end = float(other.q[-1])
+            notes.append(f"{other.source or 'a background'} ends at Q = {end:.6g} 1/Å, before the sample; qmaxinst was lowered to that")
+    return end if end < last and (config.qmaxinst is None or end < config.qmaxinst) else config.qmaxinst
+
+
+def _background_notes(other: Pattern, grid: Grid, sample_has_sigma: bool) -> Iterator[str]:
+    name = other.source or "a background"
+    if sample_has_sigma and other.sigma is None:
+        yield f"{name} has no uncertainties; those of G(r) come from the sample (and other backgrounds) alone"
+    filled = np.flatnonzero(other.intensity)
+    if filled.size == 0:
+        raise InputError(f"{name}: all intensities are zero; leave this background out")
+    if other.q[filled[-1]] < grid.stop - ROUNDED:
+        yield f"{name} is zero above Q = {other.q[filled[-1]]:.4g} 1/Å: nothing is subtracted there"
+    if other.q[0] - grid.start > 2 * grid.step:
+        yield f"{name} starts at Q = {other.q[0]:.4g} 1/Å; below, its first intensity is held constant"

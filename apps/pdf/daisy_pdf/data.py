@@ -11,7 +11,7 @@ from daisy_core import Axes, ErrorsOf, InputError, Unit, data
 
 from .config import PDFConfig
 
-Array = NDArray[np.floating[Any]]
+Array = NDArray[Any]
 
 
 @data
@@ -88,6 +88,7 @@ class PDFResult:
     warnings: tuple[str, ...] = ()
     engine: str = "adhoc"
     absolute: bool = False
+    sources: tuple[str, ...] = ()
 
 
 @data

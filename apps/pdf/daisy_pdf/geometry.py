@@ -10,6 +10,7 @@ from typing import Any
 from daisy_core import File, InputError, algorithm
 
 from .data import Geometry
+from .textfile import read_text, write_text
 
 _PLAIN = ("", "detector", "none")
 _ANGSTROM = 1e-10
@@ -80,16 +81,11 @@ def write_poni(geometry: Geometry, path: str | Path) -> None:
         f"Rot3: {geometry.rot3!r}",
         f"Wavelength: {geometry.wavelength * _ANGSTROM!r}",
     )
-    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _keys(path: Path) -> dict[str, str]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the path of the PONI file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is not a PONI text file ({error})") from error
+    text = read_text(path)
     pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line and not line.lstrip().startswith("#"))
     keys = {name.strip().lower(): value.strip() for name, value in pairs}
     if not keys.keys() & {"distance", "poni1", "poni2"}:

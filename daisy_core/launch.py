@@ -1,0 +1,115 @@
+"""Runs in a process of their own: they survive the page, the notebook or the terminal that started them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from . import registry
+from .algorithm import Algorithm
+from .engine import Kind, WorkflowEngine
+from .errors import RunError
+from .params import to_json
+from .reading import FileInput
+from .recorder import describe_input, versions
+from .runs import RunFolder, default_root
+
+
+def start_detached(workflow: str, inputs: Mapping[str, Any], params: Mapping[str, Any] | None = None, *,
+                   context: Mapping[str, Any] | None = None, root: Path | None = None, engine: Kind = "threads") -> RunFolder:  # fmt: skip
+    """Start a run in a process of its own and return its folder at once.
+
+    Parameters
+    ----------
+    workflow : str
+        Registry name, ``my.py:func`` or a workflow JSON file.
+    inputs : mapping
+        Paths, :class:`~daisy_core.reading.FileInput`, numbers, or lists of them by port: what can be written down.
+    params : mapping, optional
+        Parameters by name.
+    context : mapping, optional
+        Proposal, sample, scan, beamline, user and free keys.
+    root : path, optional
+        Folder of runs; ``DAISY_RUNS`` or ``runs`` by default.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is refused; nothing is started then.
+    RunError
+        If an input cannot be written down, or the folder cannot be made.
+    """
+    found = registry.find(workflow)
+    own = {name: value for name, value in (params or {}).items() if name in found.parameters}
+    found.check_some_params(own)
+    described = {name: describe_input(value) for name, value in inputs.items() if value is not None}
+    if "memory" in json.dumps(described):
+        raise RunError(f"{workflow}: an input that is only in memory cannot be handed to another process; save it to a file first")
+    request = {
+        "workflow": workflow,
+        "version": found.version,
+        "inputs": described,
+        "params": {name: to_json(value) for name, value in (params or {}).items()},
+        "context": dict(context or {}),
+        "engine": {"kind": engine},
+        "versions": versions(found),
+    }
+    folder = RunFolder.create((root or default_root()).absolute(), request)
+    with folder.log.open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "daisy_core.launch", str(folder.path)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=Path.cwd(),
+        )  # fmt: skip
+    return folder
+
+
+def execute(folder: RunFolder) -> int:
+    """Run what a prepared folder asks for; return the exit status."""
+    request = folder.request()
+    algorithm = registry.find(request["workflow"])
+    engine = WorkflowEngine(request["engine"]["kind"], runs=folder.path.parent)
+    inputs = {name: input_from_json(value) for name, value in request["inputs"].items()}
+    run = engine.submit(algorithm, inputs, parameters_from_json(algorithm, request["params"]), context=request["context"], folder=folder)
+    run.wait()
+    return 0 if run.state == "succeeded" else 1
+
+
+def input_from_json(described: Any) -> Any:
+    """Return the input that :func:`~daisy_core.recorder.describe_input` described."""
+    if isinstance(described, list):
+        return [input_from_json(item) for item in described]
+    if "path" in described:
+        return FileInput(described["path"], described.get("options", {}))
+    return described["value"]
+
+
+def parameters_from_json(algorithm: Algorithm[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters read from JSON, with mappings turned into their parameter models."""
+    from .params import model_of
+
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        model = model_of(algorithm.parameters[name].annotation) if name in algorithm.parameters else None
+        found[name] = model(**value) if model is not None and isinstance(value, Mapping) else value
+    return found
+
+
+def _main() -> int:
+    folder = RunFolder(Path(sys.argv[1]))
+    try:
+        return execute(folder)
+    except Exception as error:
+        if folder.state() not in ("failed", "cancelled"):
+            with (folder.path / "events.jsonl").open("a", encoding="utf-8") as handle:
+                import time
+
+                handle.write(json.dumps({"time": time.time(), "kind": "failed", "task": None, "message": str(error)}) + "\n")
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(_main())
