@@ -10,6 +10,8 @@ from .params import ParameterModel
 from .registry import App
 from .workflow import Workflow, workflow
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Algorithm",
     "App",

@@ -73,7 +73,7 @@ def data(cls: type[T] | None = None, /, *, name: str | None = None) -> Any:
             user_check(self)
 
     cls.__post_init__ = __post_init__  # type: ignore[attr-defined]
-    made: Any = dataclasses.dataclass(frozen=True, eq=False)(cls)
+    made: Any = dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
     made.__daisy_type__ = name or f"{app_of(cls.__module__)}.{cls.__qualname__}"
     if "_repr_html_" not in cls.__dict__:
         made._repr_html_ = _repr_html
@@ -187,10 +187,20 @@ def summary_rows(value: Any) -> list[tuple[str, str, str]]:
         if isinstance(item, np.ndarray):
             span = f", {item.min():.6g} to {item.max():.6g}" if item.size and item.dtype.kind in "iuf" else ""
             what = f"{item.dtype} {' x '.join(map(str, item.shape))}{span}"
+        elif is_data(item):
+            what = brief(item)
         else:
             what = repr(item) if len(repr(item)) < 80 else repr(item)[:77] + "..."
         rows.append((field.name, what, field.unit or ""))
     return rows
+
+
+def brief(value: Any) -> str:
+    """Return one line on a data object: its arrays, their lengths and spans."""
+    arrays = [(name, getattr(value, name)) for name, field in fields_of(type(value)).items() if field.is_array]
+    parts = [f"{name} {item.min():.5g} to {item.max():.5g}" for name, item in arrays if item is not None and item.size]
+    sizes = {" x ".join(map(str, item.shape)) for _, item in arrays if item is not None}
+    return f"{', '.join(sorted(sizes))} points: {', '.join(parts)}" if parts else type(value).__qualname__
 
 
 def _repr(self: Any) -> str:

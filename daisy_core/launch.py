@@ -48,7 +48,9 @@ def start_detached(workflow: str, inputs: Mapping[str, Any], params: Mapping[str
     found.check_some_params(own)
     described = {name: describe_input(value) for name, value in inputs.items() if value is not None}
     if "memory" in json.dumps(described):
-        raise RunError(f"{workflow}: an input that is only in memory cannot be handed to another process; save it to a file first")
+        raise RunError(
+            f"{workflow}: an input that is only in memory cannot be handed to another process; save it to a file first"
+        )
     request = {
         "workflow": workflow,
         "version": found.version,
@@ -73,7 +75,9 @@ def execute(folder: RunFolder) -> int:
     algorithm = registry.find(request["workflow"])
     engine = WorkflowEngine(request["engine"]["kind"], runs=folder.path.parent)
     inputs = {name: input_from_json(value) for name, value in request["inputs"].items()}
-    run = engine.submit(algorithm, inputs, parameters_from_json(algorithm, request["params"]), context=request["context"], folder=folder)
+    run = engine.submit(
+        algorithm, inputs, parameters_from_json(algorithm, request["params"]), context=request["context"], folder=folder
+    )
     run.wait()
     return 0 if run.state == "succeeded" else 1
 
@@ -107,7 +111,9 @@ def _main() -> int:
             with (folder.path / "events.jsonl").open("a", encoding="utf-8") as handle:
                 import time
 
-                handle.write(json.dumps({"time": time.time(), "kind": "failed", "task": None, "message": str(error)}) + "\n")
+                handle.write(
+                    json.dumps({"time": time.time(), "kind": "failed", "task": None, "message": str(error)}) + "\n"
+                )
         raise
 
 

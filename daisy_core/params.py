@@ -159,9 +159,11 @@ def model_of(annotation: Any) -> type[BaseModel] | None:
 
 
 def choices_of(annotation: Any) -> tuple[Any, ...] | None:
-    """Return the values of a ``Literal`` annotation, or None."""
+    """Return the values of a ``Literal`` annotation, optional or not; None for other types."""
     if get_origin(annotation) is Annotated:
         return choices_of(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next((found for item in get_args(annotation) if (found := choices_of(item))), None)
     return get_args(annotation) if get_origin(annotation) is Literal else None
 
 

@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _ALGORITHMS: dict[str, Algorithm[..., Any]] = {}
 _READERS: dict[str, list[Algorithm[..., Any]]] = {}
+_WRITERS: dict[str, dict[str, Callable[[Any, Path], Any]]] = {}
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,27 @@ def readers(type_name: str) -> list[Algorithm[..., Any]]:
     """Return the readers declared for a data type, by its name."""
     load_app(type_name.partition(".")[0])
     return _READERS.get(type_name, [])
+
+
+def register_writer(annotation: Any, suffix: str, function: Callable[[Any, Path], Any]) -> None:
+    """Say how a data type is written to files with a suffix."""
+    from .signature import type_name
+
+    _WRITERS.setdefault(type_name(annotation), {})[suffix] = function
+
+
+def writer_suffixes(annotation: Any) -> list[str]:
+    """Return the suffixes of the files that a data type can be written to, beside NeXus."""
+    from .signature import type_name
+
+    return list(_WRITERS.get(type_name(annotation), {}))
+
+
+def writer(annotation: Any, suffix: str) -> Callable[[Any, Path], Any]:
+    """Return the function that writes a data type to files with a suffix."""
+    from .signature import type_name
+
+    return _WRITERS[type_name(annotation)][suffix]
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

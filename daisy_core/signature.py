@@ -8,7 +8,7 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from .datatypes import Field, describe, fields_of, is_data, strip_optional
 from .errors import WorkflowError
@@ -159,6 +159,10 @@ def type_name(annotation: Any) -> str:
         return "file"
     if field.type is Any:
         return "any"
+    if get_origin(field.type) is Literal:
+        return " | ".join(map(str, get_args(field.type)))
+    if get_origin(field.type) in (Union, types.UnionType):
+        return " | ".join(type_name(choice) for choice in get_args(field.type))
     return getattr(field.type, "__name__", str(field.type))
 
 

@@ -210,7 +210,9 @@ def _valid(pattern: Pattern) -> tuple[Pattern, list[str]]:
         raise InputError(f"{name}: Q starts at {q[0]:g} 1/Å; it cannot be negative")
     if np.any(np.diff(q) <= 0):
         at = float(q[int(np.argmax(np.diff(q) <= 0))])
-        raise InputError(f"{name}: Q does not increase after {at:.6g} 1/Å; sort the points and join those at the same Q")
+        raise InputError(
+            f"{name}: Q does not increase after {at:.6g} 1/Å; sort the points and join those at the same Q"
+        )
     if sigma is not None and np.any(sigma < 0):
         raise InputError(f"{name}: some uncertainties are negative")
     return replace(pattern, q=q, intensity=intensity, sigma=sigma, warnings=tuple(notes)), notes
@@ -224,7 +226,9 @@ def _scales(config: PDFConfig, count: int, notes: list[str]) -> tuple[float, ...
             notes.append(f"bgscale = {' '.join(f'{item:g}' for item in scales)} has no effect: no background was given")
         return scales
     if len(scales) not in (1, count):
-        raise ParameterError(f"bgscale has {len(scales)} values for {count} background(s); give one for all or one for each")
+        raise ParameterError(
+            f"bgscale has {len(scales)} values for {count} background(s); give one for all or one for each"
+        )
     return scales * count if len(scales) == 1 else scales
 
 
@@ -236,7 +240,9 @@ def _common_end(config: PDFConfig, pattern: Pattern, others: Sequence[Pattern], 
     for other in others:
         if other.q[-1] < end - ROUNDED:
             end = float(other.q[-1])
-            notes.append(f"{other.source or 'a background'} ends at Q = {end:.6g} 1/Å, before the sample; qmaxinst was lowered to that")
+            notes.append(
+                f"{other.source or 'a background'} ends at Q = {end:.6g} 1/Å, before the sample; qmaxinst was lowered to that"
+            )
     return end if end < last and (config.qmaxinst is None or end < config.qmaxinst) else config.qmaxinst
 
 

@@ -12,10 +12,11 @@ from daisy_core import InputError, ParameterError
 ALIASES = {"bgscales": "bgscale", "terminationfunction": "terminationfunctions"}
 
 # Keys that PDFgetX3 and its graphical front ends write and that are no parameters of a reduction: files are ports here.
-IGNORED = frozenset(
-    "backgroundfile backgroundfilefull backgroundfiles datapath debug force formfactorfile input inputdir inputfile "
-    "inputfiles interact outdir output outputfile outputtype outputtypes plot savedir usebackground verbose version".split()
+_FILES = "backgroundfile backgroundfilefull backgroundfiles datapath formfactorfile input inputdir inputfile inputfiles"
+_OUTPUT = (
+    "debug force interact outdir output outputfile outputtype outputtypes plot savedir usebackground verbose version"
 )
+IGNORED = frozenset((*_FILES.split(), *_OUTPUT.split()))
 
 _DATA_START = re.compile(r"^\s*#+\s*(start data|[SL]\s)", re.IGNORECASE | re.MULTILINE)
 _GUI_SECTIONS = ("PDF", "Misc")
@@ -56,16 +57,18 @@ def read_keys(text: str, section: str | None, known: Collection[str], name: str)
         a data file, which a program wrote, unknown keys are passed over.
     """
     match = _DATA_START.search(text)
-    pairs = _section(_parse(text[: match.start()] if match else text, name), section, name)
+    pairs = _section(_parse(text[: match.start()] if match else text, name), section, name, in_header=match is not None)
     keys = {ALIASES.get(key, key): " ".join(value.split()) for key, value in pairs.items()}
+    found = {key: value for key, value in keys.items() if key in known and value.lower() not in ("", "none")}
     strangers = [key for key in keys if key not in known and key not in IGNORED]
+    near = difflib.get_close_matches(strangers[0], known, n=1) if strangers else []
+    if not found.keys() - {"wavelength"} and not near:
+        raise InputError(
+            f"{name} holds no PDF configuration; give a .cfg file, or a .gr/.fq/.sq/.iq file with a header"
+        )
     if strangers and match is None:
-        near = difflib.get_close_matches(strangers[0], known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(sorted(known))}"
         raise ParameterError(f"{name}: unknown key '{strangers[0]}'; {hint}")
-    found = {key: value for key, value in keys.items() if key in known and value.lower() not in ("", "none")}
-    if not found.keys() - {"wavelength"}:
-        raise InputError(f"{name} holds no PDF configuration; give a .cfg file, or a .gr/.fq/.sq/.iq file with a header")
     return found
 
 
@@ -99,17 +102,19 @@ def _parse(text: str, name: str) -> configparser.ConfigParser:
     return parser
 
 
-def _section(parser: configparser.ConfigParser, section: str | None, name: str) -> dict[str, str]:
+def _section(parser: configparser.ConfigParser, section: str | None, name: str, *, in_header: bool) -> dict[str, str]:
     named = [item for item in parser.sections() if item not in (*_GUI_SECTIONS, _OURS)]
     defaults = {key: value or "" for key, value in parser.defaults().items()}
     if section is not None:
         if section != "DEFAULT" and not parser.has_section(section):
-            raise ParameterError(f"{name} has no section [{section}]; it has: {', '.join(parser.sections()) or '[DEFAULT]'}")
+            raise ParameterError(
+                f"{name} has no section [{section}]; it has: {', '.join(parser.sections()) or '[DEFAULT]'}"
+            )
         return defaults if section == "DEFAULT" else _items(parser, section)
     for gui in _GUI_SECTIONS:
         if parser.has_section(gui):
             defaults |= _items(parser, gui)
-    if defaults or not named:
+    if defaults or not named or in_header:
         return defaults
     if len(named) > 1:
         raise ParameterError(f"{name} has several sections; choose one: {', '.join(named)}")

@@ -78,7 +78,9 @@ def limits(config: PDFConfig, q: Array, intensity: Array, name: str) -> tuple[fl
     qmaxinst = last if config.qmaxinst is None else min(config.qmaxinst, last)
     qmax = qmaxinst if config.qmax is None else min(config.qmax, qmaxinst)
     if config.qmax is not None and config.qmax > qmaxinst + ROUNDED:
-        notes.append(f"qmax = {config.qmax:g} 1/Å is above qmaxinst = {qmaxinst:g} 1/Å; qmax = {qmaxinst:g} 1/Å was used")
+        notes.append(
+            f"qmax = {config.qmax:g} 1/Å is above qmaxinst = {qmaxinst:g} 1/Å; qmax = {qmaxinst:g} 1/Å was used"
+        )
     if config.qmin >= qmax:
         raise ParameterError(f"qmin = {config.qmin:g} must be below qmax = {qmax:g} 1/Å")
     return qmaxinst, qmax, notes
@@ -123,7 +125,11 @@ def negative_share(intensity: Array, q: Array) -> Iterator[str]:
         )
     if share > 0:
         where = q[negative]
-        advice = "the background is oversubtracted: lower bgscale" if share > 0.1 else "raise qmin or lower bgscale if it matters"
+        advice = (
+            "the background is oversubtracted: lower bgscale"
+            if share > 0.1
+            else "raise qmin or lower bgscale if it matters"
+        )
         yield (f"{share:.1%} of the intensities are negative after background subtraction (Q = {where[0]:.3g} to "
                f"{where[-1]:.3g} 1/Å); {advice}")  # fmt: skip
 

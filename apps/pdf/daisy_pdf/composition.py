@@ -65,7 +65,9 @@ def parse_composition(formula: str) -> dict[Atom, float]:
 @functools.lru_cache(maxsize=256)
 def _parse(formula: str) -> tuple[tuple[Atom, float], ...]:
     if not formula:
-        raise InputError("the composition is empty; give the chemical formula of the sample, such as composition = LaB6")
+        raise InputError(
+            "the composition is empty; give the chemical formula of the sample, such as composition = LaB6"
+        )
     counts: dict[Atom, Fraction] = {}
     for atom, amount in _amounts(formula):
         counts[atom] = counts.get(atom, Fraction(0)) + amount
@@ -104,7 +106,9 @@ def _amounts(formula: str) -> list[tuple[Atom, Fraction]]:
         elif position == start and start and len(groups) == 1:
             factor = _amount(token["number"], formula)
         else:
-            raise InputError(f"composition '{formula}': the amount '{token['number']}' does not follow an element or a group")
+            raise InputError(
+                f"composition '{formula}': the amount '{token['number']}' does not follow an element or a group"
+            )
         position = token.end()
     if len(groups) > 1:
         raise InputError(f"composition '{formula}': a parenthesis is not closed")
@@ -131,7 +135,9 @@ def _atom(token: re.Match[str], formula: str) -> Atom:
     if not sign:
         return Atom(symbol, 0, isotope)
     if not token["charge"] and formula[token.end() : token.end() + 1].isdigit():
-        raise InputError(f"composition '{formula}': write the charge as {symbol}2{sign}, with the number before the sign")
+        raise InputError(
+            f"composition '{formula}': write the charge before its sign, {symbol}2{sign}, and a blank before an amount"
+        )
     return Atom(symbol, int(f"{sign}{token['charge'] or 1}"), isotope)
 
 

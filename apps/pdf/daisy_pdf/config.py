@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from daisy_core import DaisyError, Param, ParameterError, ParameterModel
 
@@ -52,19 +52,24 @@ class PDFConfig(ParameterModel):
     ] = None  # fmt: skip
     wavelength: Annotated[
         float | None,
-        Param("Wavelength", unit="Å", gt=0, reader=True, help="Needed where the files are in 2theta and do not say it."),
+        Param(
+            "Wavelength", unit="Å", gt=0, reader=True, help="Needed where the files are in 2theta and do not say it."
+        ),
     ] = None
     twothetazero: Annotated[
         float, Param("2theta zero", unit="deg", reader=True, help="2theta that the file gives to the direct beam.")
     ] = 0.0
     bgscale: Annotated[
         tuple[float, ...],
+        Field(min_length=1),
         BeforeValidator(_as_tuple),
         Param("Background scale", ge=0, help="One factor for all backgrounds, or one for each."),
     ] = (1.0,)
     rpoly: Annotated[
         float,
-        Param("rpoly", unit="Å", ge=0, help="The correction polynomial changes G(r) below about this distance; 0: none."),
+        Param(
+            "rpoly", unit="Å", ge=0, help="The correction polynomial changes G(r) below about this distance; 0: none."
+        ),
     ] = 0.9
     qmaxinst: Annotated[
         float | None, Param("qmaxinst", unit="1/Å", gt=0, help="End of meaningful data. Empty: the last non-zero one.")
@@ -75,6 +80,7 @@ class PDFConfig(ParameterModel):
     ] = None
     terminationfunctions: Annotated[
         tuple[Window, ...],
+        Field(min_length=1),
         BeforeValidator(_as_tuple),
         Param("Windows", help="What F(Q) is multiplied by before the Fourier transform; several multiply each other."),
     ] = ("step",)

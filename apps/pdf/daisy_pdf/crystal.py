@@ -109,7 +109,7 @@ def _parse(text: str, path: str) -> tuple[dict[str, str], list[dict[str, list[st
     items: dict[str, str] = {}
     loops: list[dict[str, list[str]]] = []
     names: list[str] | None = None  # of the loop that is being read
-    for line in text.splitlines():
+    for line in re.sub(r"^;.*?^;", "", text, flags=re.MULTILINE | re.DOTALL).splitlines():
         try:
             words = shlex.split(line, comments=True)
         except ValueError:

@@ -88,7 +88,9 @@ def r_grid(rmin: float, rmax: float, rstep: float) -> Grid:
         raise ParameterError(f"rmin = {rmin:g} must be below rmax = {rmax:g} Å")
     count = (rmax - rmin) / rstep
     if count > _LONGEST:
-        raise ParameterError(f"rstep = {rstep:g} Å gives {count:.3g} points up to rmax = {rmax:g} Å; take a larger step")
+        raise ParameterError(
+            f"rstep = {rstep:g} Å gives {count:.3g} points up to rmax = {rmax:g} Å; take a larger step"
+        )
     return Grid(float(rmin), float(rstep), int(np.floor(count + 1e-6)) + 1)
 
 
@@ -127,6 +129,8 @@ class Interpolation:
 
         count = self.left.size
         columns = np.column_stack((self.left, self.left + 1)).ravel()
-        weights = np.column_stack((1 - self.weight, self.weight)) * np.column_stack((sigma[self.left], sigma[self.left + 1]))
+        weights = np.column_stack((1 - self.weight, self.weight)) * np.column_stack(
+            (sigma[self.left], sigma[self.left + 1])
+        )
         spread = csr_array((weights.ravel(), columns, np.arange(0, 2 * count + 1, 2)), shape=(count, self.size))
         return spread @ spread.T

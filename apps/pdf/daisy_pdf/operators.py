@@ -137,7 +137,13 @@ class PDFOperator:
 
 @functools.lru_cache(maxsize=32)
 def _operator(
-    q: Grid, r: Grid, composition: str, mode: Literal["xray", "neutron"], rpoly: float, qmax: float, windows: tuple[Window, ...]
+    q: Grid,
+    r: Grid,
+    composition: str,
+    mode: Literal["xray", "neutron"],
+    rpoly: float,
+    qmax: float,
+    windows: tuple[Window, ...],
 ) -> PDFOperator:
     return PDFOperator(q, r, composition, mode, rpoly, qmax, windows)
 
@@ -158,7 +164,9 @@ def pdf_operator(q: Grid, config: PDFConfig) -> PDFOperator:
         ``.apply(intensities)`` gives G(r) of many patterns, ``.stages(intensity)`` all functions of one.
     """
     if not config.composition:
-        raise ParameterError("composition is empty; give the chemical formula of the sample, such as composition = LaB6")
+        raise ParameterError(
+            "composition is empty; give the chemical formula of the sample, such as composition = LaB6"
+        )
     qmax = q.stop if config.qmax is None else config.qmax
     r = r_grid(config.rmin, config.rmax, config.rstep)
     return _operator(q, r, config.composition, config.mode, config.rpoly, qmax, config.terminationfunctions)

@@ -44,6 +44,14 @@ class OrientationCheck(NamedTuple):
         )
 
 
+class _Rings(NamedTuple):
+    """Power of the rings in the radial profile, of its noise, and of the scatter along the rings."""
+
+    power: float
+    noise: float
+    scatter: float
+
+
 @algorithm(version="1")
 def orientation_check(image: Frame, geometry: Geometry, mask: Mask | None = None) -> OrientationCheck:
     """Compare how sharp the powder rings are when the image is flipped (and transposed, if square).
@@ -92,19 +100,21 @@ def check_orientation(image: Array, usable: NDArray[np.bool_], q: Array) -> Orie
     """Do the check of :func:`orientation_check` where Q (1/Å) of each pixel and the usable pixels are known."""
     step = max(1, int(np.sqrt(image.size / _PIXELS)))
     bins, count = _radial_bins(q[::step, ::step], max(image.shape) // 2)
-    found: dict[tuple[str, bool], tuple[float, float]] = {}
+    found: dict[tuple[str, bool], _Rings] = {}
     for transpose in (False, True) if image.shape[0] == image.shape[1] else (False,):
         for flip, (up, right) in _FLIPS.items():
-            turned, valid = (
-                (array.T if transpose else array)[::up, ::right][::step, ::step] for array in (image, usable)
-            )
-            found[flip, transpose] = _sharpness(turned, valid, bins, count)
-    best = max(found, key=lambda turn: found[turn][0])
-    rings, noise = found[best]
-    if rings <= 0:
+            turned, valid = ((array.T if transpose else array)[::up, ::right][::step, ::step] for array in (image, usable))
+            found[flip, transpose] = _rings(turned, valid, bins, count)
+    given, highest = found["none", False], max(found.values(), key=lambda rings: rings.power - rings.scatter)
+    if highest.power <= 0:
         return OrientationCheck("none", False, 1.0, False)
-    gain = float(np.sqrt(rings / max(found["none", False][0], 1e-4 * rings)))
-    return OrientationCheck(*best, gain, gain > _CLEAR and rings > noise)
+    # Of orientations that are as good as equal, the one that changes least.
+    enough = 0.9 * highest.power - highest.scatter
+    turn, best = next((turn, rings) for turn, rings in found.items() if rings.power - rings.scatter >= enough)
+    gain = float(np.sqrt(best.power / max(given.power, 1e-4 * best.power)))
+    # What the profile gains, the scatter along the rings must lose: else the structure is that of the image's edges.
+    moved = given.scatter - best.scatter > (best.power - given.power) / 2
+    return OrientationCheck(*turn, gain, bool(gain > _CLEAR and best.power > best.noise and moved))
 
 
 def _radial_bins(q: Array, count: int) -> tuple[NDArray[np.intp], int]:
@@ -115,8 +125,8 @@ def _radial_bins(q: Array, count: int) -> tuple[NDArray[np.intp], int]:
     return 2 * radial + (rows + columns) % 2, count
 
 
-def _sharpness(image: Array, usable: NDArray[np.bool_], bins: NDArray[np.intp], count: int) -> tuple[float, float]:
-    """Return the ring power of the radial profile, free of noise, and the power of the noise."""
+def _rings(image: Array, usable: NDArray[np.bool_], bins: NDArray[np.intp], count: int) -> _Rings:
+    """Measure the rings in one orientation."""
     kept = bins[usable]
     # The square root makes counting noise equal everywhere, and single bright spots harmless.
     values = np.sqrt(image[usable].astype(np.float32))
@@ -124,10 +134,13 @@ def _sharpness(image: Array, usable: NDArray[np.bool_], bins: NDArray[np.intp], 
     sums = np.bincount(kept, values, minlength=2 * count).reshape(count, 2)
     full = (pixels >= 4).all(axis=1)
     if np.count_nonzero(full) < _WINDOW:
-        return 0.0, 0.0
+        return _Rings(0.0, 0.0, 0.0)
     halves = sums[full] / pixels[full]
     window = np.ones(_WINDOW)
     norm = np.convolve(np.ones(len(halves)), window, "same")
-    rings = halves - np.stack([np.convolve(half, window, "same") / norm for half in halves.T], axis=1)
+    sharp = halves - np.stack([np.convolve(half, window, "same") / norm for half in halves.T], axis=1)
     weight = pixels[full].sum(axis=1) / pixels[full].sum()
-    return float(weight @ (rings[:, 0] * rings[:, 1])), float(weight @ (rings[:, 0] - rings[:, 1]) ** 2 / 4)
+    power = weight @ (sharp[:, 0] * sharp[:, 1])
+    noise = weight @ (sharp[:, 0] - sharp[:, 1]) ** 2 / 4
+    scatter = (np.square(values, dtype=np.float64).sum() - (sums**2 / np.maximum(pixels, 1)).sum()) / len(values)
+    return _Rings(float(power), float(noise), float(scatter))

@@ -43,10 +43,14 @@ class PolynomialCorrection:
         self.degree = rpoly * (q.stop - q.start) / np.pi
         columns = int(np.ceil(self.degree)) if self.degree >= 1 else 0
         if columns >= q.count // 2:
-            raise ParameterError(f"rpoly = {rpoly:g} Å means a polynomial of degree {self.degree:.0f}, too many for {q.count} points")
+            raise ParameterError(
+                f"rpoly = {rpoly:g} Å means a polynomial of degree {self.degree:.0f}, too many for {q.count} points"
+            )
         # Q times Legendre polynomials on [0, Q_last] span the powers 1..m as Q, Q^2 ... do, but stay far from parallel.
         last = q.stop
-        vander = (q.values / last)[:, None] * np.polynomial.legendre.legvander(2 * q.values / last - 1, max(columns - 1, 0))
+        vander = (q.values / last)[:, None] * np.polynomial.legendre.legvander(
+            2 * q.values / last - 1, max(columns - 1, 0)
+        )
         self.basis, triangle = np.linalg.qr(vander[:, :columns])
         self.weights = np.ones(columns)
         if columns and self.degree < columns:

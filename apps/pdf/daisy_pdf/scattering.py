@@ -57,7 +57,9 @@ def mean_scattering(composition: str, q: Array, mode: Literal["xray", "neutron"]
     q = np.asarray(q, float)
     notes: list[str] = []
     if mode == "xray" and q.size and q.max() > Q_LIMIT:
-        raise InputError(f"Q runs to {q.max():g} 1/Å but form factors are tabulated to {Q_LIMIT:.1f} 1/Å; is Q in 1/nm?")
+        raise InputError(
+            f"Q runs to {q.max():g} 1/Å but form factors are tabulated to {Q_LIMIT:.1f} 1/Å; is Q in 1/nm?"
+        )
     mean: Any = np.zeros_like(q)
     square: Array = np.zeros_like(q)
     for atom, fraction in atoms.items():

@@ -34,7 +34,9 @@ def read_text(path: str | os.PathLike[str]) -> str:
     if not raw.strip():
         raise InputError(f"{path} is empty; was the measurement or the copy interrupted?")
     if b"\0" in raw:
-        raise InputError(f"{path} is not a text file (it holds binary data); images and HDF5 files have readers of their own")
+        raise InputError(
+            f"{path} is not a text file (it holds binary data); images and HDF5 files have readers of their own"
+        )
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -65,7 +67,9 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
-        raise InputError(f"{path}: cannot write there ({error.strerror}); check the folder and its permissions") from None
+        raise InputError(
+            f"{path}: cannot write there ({error.strerror}); check the folder and its permissions"
+        ) from None
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +34,7 @@ class ChirpZ:
     """
 
     def __init__(self, x: Grid, y: Grid) -> None:
-        from scipy import fft
-
+        fft = _fft()
         self.x, self.y = x, y
         half = 0.5 * x.step * y.step
         m, k = np.arange(x.count, dtype=float), np.arange(y.count, dtype=float)
@@ -44,7 +44,7 @@ class ChirpZ:
         chirp[: y.count] = np.exp(-1j * half * k * k)
         chirp[self._length - x.count + 1 :] = np.exp(-1j * half * m[:0:-1] ** 2)
         self._chirp: NDArray[np.complex128] = fft.fft(chirp)
-        after = np.exp(1j * (x.start * y.values + half * k * k))
+        after: NDArray[np.complex128] = np.exp(1j * (x.start * y.values + half * k * k))
         self._real, self._imag = after.real.copy(), after.imag.copy()
 
     def sine(self, a: Array, *, workers: int = 1) -> Array:
@@ -56,8 +56,7 @@ class ChirpZ:
         return self._apply(a, self._real, -self._imag, workers)
 
     def _apply(self, a: Array, real: Array, imag: Array, workers: int) -> Array:
-        from scipy import fft
-
+        fft = _fft()
         rows = np.asarray(a, float).reshape(-1, self.x.count)
         out = np.empty((len(rows), self.y.count))
         for first in range(0, len(rows), _ROWS * workers):
@@ -70,6 +69,12 @@ class ChirpZ:
             np.multiply(work.real, real, out=out[some])
             out[some] += work.imag * imag
         return out.reshape(*np.shape(a)[:-1], self.y.count)
+
+
+def _fft() -> Any:
+    from scipy import fft
+
+    return fft
 
 
 @functools.lru_cache(maxsize=64)

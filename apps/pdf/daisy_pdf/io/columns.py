@@ -6,11 +6,10 @@ import os
 from typing import Any, NamedTuple
 
 import numpy as np
+from daisy_pdf.textfile import read_text
 from numpy.typing import NDArray
 
 from daisy_core import InputError
-
-from ..textfile import read_text
 
 
 class Columns(NamedTuple):
@@ -52,7 +51,9 @@ def read_columns(path: str | os.PathLike[str]) -> Columns:
     wide = [block for block in blocks if block.width >= 2]
     if not wide:
         if any(len(block.rows) > 1 for block in blocks):
-            raise InputError(f"{name} has one column of numbers; a pattern needs two or three: Q or 2theta, intensity, sigma")
+            raise InputError(
+                f"{name} has one column of numbers; a pattern needs two or three: Q or 2theta, intensity, sigma"
+            )
         raise InputError(f"{name} holds no columns of numbers; is it a data file?")
     best = max(wide, key=lambda block: len(block.rows))
     _refuse_ragged(wide, best, name)

@@ -7,14 +7,14 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+from daisy_pdf.cfgfile import write_keys
+from daisy_pdf.config import PDFConfig
+from daisy_pdf.data import PairDistribution, PDFResult
+from daisy_pdf.grid import Array
+from daisy_pdf.textfile import write_text
 
 from daisy_core import File, InputError, algorithm
 
-from ..cfgfile import write_keys
-from ..config import PDFConfig
-from ..data import PairDistribution, PDFResult
-from ..grid import Array
-from ..textfile import write_text
 from .columns import check_axis, read_columns
 from .headers import read_header
 
@@ -75,7 +75,9 @@ def write_gr(result: PDFResult, path: str | os.PathLike[str]) -> Path:
     gr = result.gr
     if gr.sigma is None:
         return _write(result, path, "gr", "r(Å)  G(Å$^{-2}$)", gr.r, gr.g)
-    return _write(result, path, "gr", "r(Å)  G(Å$^{-2}$)  dr(Å)  dG(Å$^{-2}$)", gr.r, gr.g, np.zeros_like(gr.r), gr.sigma)
+    return _write(
+        result, path, "gr", "r(Å)  G(Å$^{-2}$)  dr(Å)  dG(Å$^{-2}$)", gr.r, gr.g, np.zeros_like(gr.r), gr.sigma
+    )
 
 
 def write_fq(result: PDFResult, path: str | os.PathLike[str]) -> Path:
@@ -85,14 +87,16 @@ def write_fq(result: PDFResult, path: str | os.PathLike[str]) -> Path:
 
 def write_sq(result: PDFResult, path: str | os.PathLike[str]) -> Path:
     """Write S(Q), from qmin to qmax; see :func:`write_gr`."""
-    return _write(result, path, "sq", "Q(Å$^{-1}$)  S", result.sq.q, result.sq.s)
+    return _write(result, path, "sq", "Q(Å$^{-1}$)  S(1)", result.sq.q, result.sq.s)
 
 
 def write_iq(result: PDFResult, path: str | os.PathLike[str]) -> Path:
     """Write the background-subtracted intensity, from qmin to qmaxinst, with its uncertainty; see :func:`write_gr`."""
     iq = result.iq
     errors = () if iq.sigma is None else (iq.sigma,)
-    return _write(result, path, "iq", "Q(Å$^{-1}$)  I" + ("  dI" if errors else ""), iq.q, iq.i, *errors)
+    return _write(
+        result, path, "iq", "Q(Å$^{-1}$)  I(counts)" + ("  dI(counts)" if errors else ""), iq.q, iq.i, *errors
+    )
 
 
 def _write(result: PDFResult, path: str | os.PathLike[str], kind: str, labels: str, *columns: Array) -> Path:

@@ -6,14 +6,17 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..config import DataFormat
+from daisy_pdf.config import DataFormat
 
-_ANGSTROM = r"(?:Å|A\b|\$?\\AA|Angstrom|_A\^)"
+# Labels count only at the start of a line: a path or a title may hold any word.
+_START = r"^\W*(?:L\s+|(?:columns?|axis|x|unit)\W+)?"
+_ANGSTROM = r"(?:\$?\\AA|Å|Angstroms?|A\b)"
 _FORMATS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("radians", re.compile(r"2th_rad|2-?theta[^\n]{0,12}\brad", re.I)),
-    ("Qnm", re.compile(r"q_nm\^?-1|q\b[^\n]{0,12}(inverse\s+nanomet|1\s*/\s*nm|nm\s*\$?\^?\{?-1)", re.I)),
-    ("QA", re.compile(rf"q_A\^?-1|q\b[^\n]{{0,12}}(inverse\s+[åa]ngstr|1\s*/\s*{_ANGSTROM}|{_ANGSTROM}\s*\$?\^?\{{?-1)", re.I)),
-    ("twotheta", re.compile(r"\b2th_deg|\b2\s*-?\s*theta\b|\btwo[\s-]?theta\b|\btth\b|2θ", re.I)),
+    ("radians", re.compile(r"\b2th_rad\b", re.I)),
+    ("twotheta", re.compile(rf"\b2th_deg\b|{_START}(?:2\s*-?\s*theta|two[\s-]?theta|tth|2θ)\b", re.I)),
+    ("Qnm", re.compile(rf"\bq_nm\^?-1|{_START}q\b.{{0,4}}(?:inverse\s+nanomet|1\s*/\s*nm|nm\s*\$?\^?\{{?-1)", re.I)),
+    ("QA", re.compile(
+        rf"\bq_A\^?-1|{_START}q\b.{{0,4}}(?:inverse\s+[åa]ngstr|1\s*/\s*{_ANGSTROM}|{_ANGSTROM}\s*\$?\^?\{{?-1)", re.I)),
 )  # fmt: skip
 _SPACE = re.compile(r"^\W*integrationspace\s*=\s*(\w+)", re.I)
 _NOT_A_PATTERN = re.compile(r"#\s*L\s.*?\b([GSFgR])\s*\(")

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+from daisy_pdf.checks import check_q_range
+from daisy_pdf.config import DataFormat
+from daisy_pdf.data import Pattern
+from daisy_pdf.grid import Array
 
 from daisy_core import File, InputError, Param, algorithm
 
-from ..checks import check_q_range
-from ..config import DataFormat
-from ..data import Pattern
-from ..grid import Array
 from .columns import check_axis, read_columns
 from .headers import Header, read_header
 
@@ -25,10 +25,14 @@ def read_pattern(
     *,
     dataformat: Annotated[
         DataFormat | None,
-        Param("Data format", help="First column: 2theta in degrees, Q in 1/Å or Q in 1/nm. Empty: what the header says."),
+        Param(
+            "Data format", help="First column: 2theta in degrees, Q in 1/Å or Q in 1/nm. Empty: what the header says."
+        ),
     ] = None,
     wavelength: Annotated[float | None, Param("Wavelength", unit="Å", gt=0, help="Needed for 2theta.")] = None,
-    twothetazero: Annotated[float, Param("2theta zero", unit="deg", help="2theta of the direct beam in the file.")] = 0.0,
+    twothetazero: Annotated[
+        float, Param("2theta zero", unit="deg", help="2theta of the direct beam in the file.")
+    ] = 0.0,
 ) -> Pattern:
     """Read a powder pattern from a text file.
 
@@ -115,17 +119,23 @@ def _wavelength_of_angles(header: Header, asked: float | None, path: Path, notes
     if known is None:
         raise InputError(f"{path} is in 2theta; pass the wavelength in Å (wavelength)")
     if asked and header.wavelength and abs(asked / header.wavelength - 1) > 1e-3:
-        notes.append(f"{path.name}: the header has the wavelength {header.wavelength:.6g} Å; {asked:.6g} Å was used as given")
+        notes.append(
+            f"{path.name}: the header has the wavelength {header.wavelength:.6g} Å; {asked:.6g} Å was used as given"
+        )
     return known
 
 
 def _wavelength_of_q(header: Header, asked: float | None, last: float, name: str, notes: list[str]) -> float | None:
     """Keep a wavelength for data in Q only if it is possible: front ends leave defaults such as 0.1 behind."""
     if asked and header.wavelength and abs(asked / header.wavelength - 1) > 1e-3:
-        notes.append(f"{name}: the wavelength {asked:.6g} Å was not used: the data are in Q and the header has {header.wavelength:.6g} Å")
+        notes.append(
+            f"{name}: the wavelength {asked:.6g} Å was not used: the data are in Q and the header has {header.wavelength:.6g} Å"
+        )
     known = header.wavelength or asked
     if known and last * known > 4 * np.pi:
-        notes.append(f"{name}: no wavelength of {known:.6g} Å can reach Q = {last:.4g} 1/Å; it was left out (the data are in Q)")
+        notes.append(
+            f"{name}: no wavelength of {known:.6g} Å can reach Q = {last:.4g} 1/Å; it was left out (the data are in Q)"
+        )
         return None
     return known
 
@@ -133,7 +143,9 @@ def _wavelength_of_q(header: Header, asked: float | None, last: float, name: str
 def _q_from_angles(twotheta: Array, wavelength: float, zero: float, path: Path) -> Array:
     angle = twotheta - zero
     if angle[-1] > 180:
-        raise InputError(f"{path}: 2theta runs to {angle[-1]:.5g} degrees; the axis is probably Q in 1/nm (dataformat Qnm)")
+        raise InputError(
+            f"{path}: 2theta runs to {angle[-1]:.5g} degrees; the axis is probably Q in 1/nm (dataformat Qnm)"
+        )
     if angle[0] < 0:
         raise InputError(f"{path}: twothetazero = {zero:g} makes the first 2theta negative ({angle[0]:.4g} degrees)")
     return 4 * np.pi / wavelength * np.sin(np.radians(angle) / 2)
@@ -144,7 +156,9 @@ def _sigma(numbers: Array, path: Path, notes: list[str]) -> Array | None:
         return None
     sigma = numbers[:, 2].copy()
     if np.any(sigma < 0):
-        raise InputError(f"{path}: the third column has negative numbers, so it is no uncertainty; keep axis, intensity, sigma")
+        raise InputError(
+            f"{path}: the third column has negative numbers, so it is no uncertainty; keep axis, intensity, sigma"
+        )
     if not sigma.any():
         notes.append(f"{path.name}: the uncertainties are all zero; they were left out")
         return None

@@ -1,0 +1,200 @@
+"""``daisy list``, ``show``, ``runs`` and ``cancel``: what there is and what has run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from .. import registry
+from ..algorithm import Algorithm
+from ..errors import DaisyError, RunError
+from ..runs import RunFolder, default_root, list_runs
+from ..signature import REQUIRED, type_name
+from ..workflow import Workflow
+
+_STATE_STYLE = {"succeeded": "green", "failed": "red", "running": "cyan", "lost": "magenta", "cancelled": "yellow"}
+
+
+def list_command(arguments: argparse.Namespace) -> int:
+    """Show the installed apps and what they declare."""
+    known = registry.apps()
+    if arguments.app is not None and arguments.app not in known:
+        raise DaisyError(
+            f"there is no app '{arguments.app}'{registry.suggest(arguments.app, known)}; 'daisy list' shows all"
+        )
+    chosen = [known[arguments.app]] if arguments.app else list(known.values())
+    if arguments.json:
+        print(json.dumps([_app_json(app) for app in chosen], indent=1, ensure_ascii=False))
+        return 0
+    console = Console()
+    for app in chosen:
+        console.print(f"[bold]{escape(app.name)}[/]  {escape(app.title)}")
+        if app.missing:
+            console.print(f"  [yellow]not ready: {', '.join(app.missing)} missing[/]; {escape(app.install_line)}")
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+        for item in registry.algorithms(app.name):
+            table.add_row(escape(item.name), item.kind if item.reads is None else "reader", escape(item.summary))
+        console.print(table)
+    if not chosen:
+        console.print('No technique is installed; for example: pip install "daisy-suite\\[pdf]"')
+    return 0
+
+
+def _app_json(app: registry.App) -> dict[str, Any]:
+    items = [
+        {"name": item.name, "kind": item.kind, "version": item.version, "summary": item.summary}
+        for item in registry.algorithms(app.name)
+    ]
+    return {
+        "name": app.name,
+        "title": app.title,
+        "missing": list(app.missing),
+        "install": app.install_line,
+        "algorithms": items,
+    }
+
+
+def show_command(arguments: argparse.Namespace) -> int:
+    """Show one algorithm or workflow."""
+    found = registry.find(arguments.name)
+    if arguments.json:
+        ports = {
+            name: {"type": type_name(port.annotation), "required": port.required} for name, port in found.ports.items()
+        }
+        content: dict[str, Any] = {
+            "name": found.name,
+            "version": found.version,
+            "kind": found.kind,
+            "inputs": ports,
+            "params": found.schema(),
+        }
+        if isinstance(found, Workflow):
+            content["graph"] = found.full_graph().to_json()
+        print(json.dumps(content, indent=1, ensure_ascii=False))
+        return 0
+    console = Console()
+    console.print(f"[bold]{escape(found.name)}[/] ({found.kind}, version {found.version})\n\n{escape(found.doc)}\n")
+    _ports_table(console, found)
+    _params_table(console, found)
+    if isinstance(found, Workflow):
+        _nodes_table(console, found)
+    return 0
+
+
+def _ports_table(console: Console, found: Algorithm[..., Any]) -> None:
+    table = Table(title="Inputs", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column in ("name", "type", "", "options of its reader"):
+        table.add_column(column)
+    for name, port in found.ports.items():
+        readers = registry.readers(type_name(port.item))
+        options = ", ".join(f"--{name}.{option}" for option in readers[-1].parameters) if readers else ""
+        table.add_row(name, escape(type_name(port.annotation)), "" if port.required else "optional", options)
+    console.print(table, "")
+
+
+def _params_table(console: Console, found: Algorithm[..., Any]) -> None:
+    from .options import flatten
+
+    rows = flatten(found)
+    if not rows:
+        return
+    table = Table(title="Parameters", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column in ("option", "type", "default", "unit", "meaning"):
+        table.add_column(column)
+    for row in rows:
+        default = "required" if row.default is REQUIRED else ("" if row.default is None else str(row.default))
+        table.add_row(f"--{row.option}", escape(row.kind), escape(default), row.unit or "", escape(row.text))
+    console.print(table, "")
+
+
+def _nodes_table(console: Console, found: Workflow[..., Any]) -> None:
+    table = Table(title="Graph", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column in ("node", "algorithm", "how", "inputs"):
+        table.add_column(column)
+    for node in found.full_graph().nodes.values():
+        links = ", ".join(f"{port} ← {ref}" for port, ref in node.links())
+        table.add_row(node.id, node.algorithm.name, node.kind, escape(links))
+    console.print(table)
+
+
+def runs_command(arguments: argparse.Namespace) -> int:
+    """Show the runs, or one of them."""
+    root = Path(arguments.runs) if arguments.runs else default_root()
+    if arguments.id:
+        return _show_run(RunFolder.find(arguments.id, root), as_json=arguments.json)
+    rows = [(folder, folder.state()) for folder in list_runs(root)]
+    rows = [(folder, state) for folder, state in rows if arguments.state in (None, state)][: arguments.limit]
+    if arguments.json:
+        print(
+            json.dumps(
+                [{"id": folder.id, "state": state, "workflow": folder.request()["workflow"]} for folder, state in rows],
+                indent=1,
+            )
+        )
+        return 0
+    console = Console()
+    if not rows:
+        console.print(f"no runs in {root}")
+        return 0
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("run", "state", "workflow", "submitted", "context"):
+        table.add_column(column)
+    for folder, state in rows:
+        request = folder.request()
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(request.get("submitted", 0)))
+        context = ", ".join(f"{key}={value}" for key, value in request.get("context", {}).items())
+        table.add_row(
+            folder.id,
+            f"[{_STATE_STYLE.get(state, 'white')}]{state}[/]",
+            escape(request["workflow"]),
+            when,
+            escape(context),
+        )
+    console.print(table)
+    return 0
+
+
+def _show_run(folder: RunFolder, *, as_json: bool) -> int:
+    request, state = folder.request(), folder.state()
+    if as_json:
+        print(
+            json.dumps(
+                {**request, "state": state, "error": folder.error(), "folder": str(folder.path)},
+                indent=1,
+                ensure_ascii=False,
+            )
+        )
+        return 0
+    console = Console()
+    console.print(
+        f"[bold]{folder.id}[/]  [{_STATE_STYLE.get(state, 'white')}]{state}[/]  {escape(request['workflow'])}"
+    )
+    console.print(f"folder   {folder.path}", highlight=False)
+    for title in ("context", "params", "inputs"):
+        if request.get(title):
+            console.print(f"{title:8} {escape(json.dumps(request[title], ensure_ascii=False))}", highlight=False)
+    for event in folder.events():
+        if event["kind"] in ("succeeded", "failed", "cancelled") and event.get("task"):
+            note = event.get("message") or f"{event.get('seconds', 0):.3f} s"
+            console.print(f"  {event['task']}: {event['kind']}  {escape(str(note))}", highlight=False)
+    if folder.error():
+        console.print(f"[red]{escape(folder.error() or '')}[/]")
+    return 0
+
+
+def cancel_command(arguments: argparse.Namespace) -> int:
+    """Ask a run to stop."""
+    folder = RunFolder.find(arguments.id, Path(arguments.runs) if arguments.runs else None)
+    state = folder.state()
+    if state not in ("pending", "running"):
+        raise RunError(f"run {folder.id} is {state}; there is nothing to cancel")
+    folder.request_cancel()
+    print(f"asked run {folder.id} to stop")
+    return 0

@@ -1,0 +1,239 @@
+"""Command-line options from declarations: ports, parameters, fields of parameter models, reader options."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import registry
+from ..algorithm import Algorithm
+from ..errors import ParameterError
+from ..params import choices_of, model_of, to_json
+from ..reading import FileInput, readable
+from ..signature import REQUIRED, Parameter, Port, type_name
+from ..workflow import Workflow
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: ``--npt``, ``--config.rpoly`` or ``--integrate.polarization``."""
+
+    option: str
+    default: Any
+    kind: str
+    text: str
+    unit: str | None
+    choices: tuple[Any, ...] | None
+    is_bool: bool
+
+    @property
+    def help(self) -> str:
+        """What ``--help`` says of it."""
+        unit = f" in {self.unit}" if self.unit else ""
+        default = (
+            "; required"
+            if self.default is REQUIRED
+            else ("" if self.default is None else f"; default {_shown(self.default)}")
+        )
+        return f"{self.text}{unit} ({self.kind}{default})".replace("%", "%%")
+
+
+def _shown(value: Any) -> str:
+    plain = to_json(value)
+    return " ".join(map(str, plain)) if isinstance(plain, list) else str(plain)
+
+
+def flatten(algorithm: Algorithm[..., Any]) -> list[Option]:
+    """Return the options of all parameters: own ones, fields of parameter models, and those of nodes left open."""
+    return list(_flatten(algorithm))
+
+
+def _flatten(algorithm: Algorithm[..., Any]) -> Iterator[Option]:
+    nested = algorithm.node_parameters() if isinstance(algorithm, Workflow) else {}
+    for name, item in {**algorithm.parameters, **nested}.items():
+        model = model_of(item.annotation)
+        if model is None:
+            yield _option(name, item)
+            continue
+        yield Option(name, None, "@file or JSON", f"{item.param.title or name} from a file", None, None, is_bool=False)
+        for field, info in model.model_fields.items():
+            default = REQUIRED if info.is_required() else info.default
+            marks = tuple(info.metadata)
+            annotation = _annotated(info.annotation, marks)
+            yield _option(f"{name}.{field}", Parameter(f"{name}.{field}", annotation, default))
+
+
+def _annotated(annotation: Any, marks: tuple[Any, ...]) -> Any:
+    from typing import Annotated
+
+    return Annotated[annotation, *marks] if marks else annotation
+
+
+def _option(name: str, item: Parameter) -> Option:
+    declared = item.param
+    choices = choices_of(item.annotation)
+    text = declared.title or name.rpartition(".")[2]
+    if declared.help:
+        text = f"{text}: {declared.help}"
+    kind = " | ".join(map(str, choices)) if choices else type_name(item.annotation)
+    base = (
+        getattr(item.annotation, "__origin__", item.annotation)
+        if hasattr(item.annotation, "__metadata__")
+        else item.annotation
+    )
+    return Option(name, item.default, kind, text, declared.unit, choices, is_bool=base is bool)
+
+
+def add_options(parser: argparse.ArgumentParser, algorithm: Algorithm[..., Any]) -> None:
+    """Add ports, reader options and parameters of an algorithm to a parser."""
+    names = " ".join(
+        name.upper() + (" ..." if port.is_sequence else "") for name, port in algorithm.ports.items() if port.required
+    )
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help=f"the inputs in order: {names or 'none required'}")
+    ports = parser.add_argument_group(
+        "inputs", "each a path; 'file.h5::/entry/data' or 'results.nxs::name' for one object in a file"
+    )
+    for name, port in algorithm.ports.items():
+        required = "" if port.required else "; optional"
+        ports.add_argument(f"--{name}", dest=f"port:{name}", nargs="+" if port.is_sequence else None, metavar="FILE",
+                           help=f"{type_name(port.annotation)}{required}")  # fmt: skip
+        for option, parameter in reader_options(port).items():
+            described = _option(f"{name}.{option}", parameter)
+            ports.add_argument(
+                f"--{name}.{option}", dest=f"reader:{name}:{option}", metavar="VALUE", help=described.help
+            )
+    params = parser.add_argument_group("parameters")
+    options = flatten(algorithm)
+    short = [item.option.rpartition(".")[2] for item in options]
+    taken = {*algorithm.ports, *algorithm.parameters}
+    for item in options:
+        flags = [f"--{item.option}"]
+        plain = item.option.rpartition(".")[2]
+        if "." in item.option and short.count(plain) == 1 and plain not in taken and plain not in RESERVED:
+            flags.append(f"--{plain}")
+        many = "list" in item.kind
+        params.add_argument(
+            *flags, dest=f"param:{item.option}", metavar="VALUE", nargs="+" if many else None, help=item.help
+        )
+
+
+RESERVED = ("out", "engine", "workers", "runs", "context", "quiet", "help", "keep")
+
+
+def reader_options(port: Port) -> dict[str, Parameter]:
+    """Return the options of the reader of a port's data type."""
+    found = registry.readers(type_name(port.item))
+    return found[-1].parameters if found and not port.is_file else {}
+
+
+def collect_inputs(algorithm: Algorithm[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs that the command line gives, as files with reader options or as plain values.
+
+    Raises
+    ------
+    ParameterError
+        If there are more inputs than ports, or an input is given twice.
+    """
+    words: list[str] = list(arguments["inputs"])
+    found: dict[str, Any] = {}
+    for name, port in algorithm.ports.items():
+        given: Any = arguments.get(f"port:{name}")
+        if given is None and words:
+            given = words if port.is_sequence else words[0]
+            words = [] if port.is_sequence else words[1:]
+        if given is None:
+            continue
+        options = {
+            option: parse_word(arguments[f"reader:{name}:{option}"], parameter.annotation)
+            for option, parameter in reader_options(port).items()
+            if arguments.get(f"reader:{name}:{option}") is not None
+        }
+        found[name] = (
+            [_input(port, word, options) for word in given] if port.is_sequence else _input(port, given, options)
+        )
+    if words:
+        raise ParameterError(
+            f"{algorithm.name}: too many inputs; '{words[0]}' has no port left (ports: {', '.join(algorithm.ports)})"
+        )
+    return found
+
+
+def _input(port: Port, word: str, options: Mapping[str, Any]) -> Any:
+    if port.is_file or readable(port.item):
+        return FileInput(str(Path(word).expanduser()), options)
+    return parse_word(word, port.annotation)
+
+
+def collect_params(algorithm: Algorithm[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that the command line gives; ``--config @file`` fills a parameter model from a file."""
+    found: dict[str, Any] = {}
+    nested = algorithm.node_parameters() if isinstance(algorithm, Workflow) else {}
+    for name, item in {**algorithm.parameters, **nested}.items():
+        model = model_of(item.annotation)
+        word = arguments.get(f"param:{name}")
+        if model is None:
+            if word is not None:
+                found[name] = parse_word(word, item.annotation)
+            continue
+        fields = {
+            field: parse_word(arguments[f"param:{name}.{field}"], info.annotation)
+            for field, info in model.model_fields.items()
+            if arguments.get(f"param:{name}.{field}") is not None
+        }
+        if word is not None or fields:
+            base = _model_values(model, word) if word is not None else _default_values(item)
+            found[name] = model(**{**base, **fields})
+    return found
+
+
+def _default_values(item: Parameter) -> dict[str, Any]:
+    return {} if item.default is REQUIRED else dict(item.default)
+
+
+def _model_values(model: Any, word: str) -> dict[str, Any]:
+    if word.startswith("@"):
+        path = Path(word[1:]).expanduser()
+        if not path.is_file():
+            raise ParameterError(f"no such file for {model.__name__}: {path}")
+        if path.suffix == ".json":
+            return json.loads(path.read_text(encoding="utf-8"))
+        if hasattr(model, "from_cfg"):
+            filled = model.from_cfg(path)
+            return {name: getattr(filled, name) for name in filled.model_fields_set}
+        raise ParameterError(f"{model.__name__} can be filled from JSON files only; got {path}")
+    try:
+        return json.loads(word)
+    except json.JSONDecodeError as error:
+        raise ParameterError(f"{model.__name__}: '{word}' is neither @file nor JSON ({error})") from None
+
+
+def parse_word(word: str | Sequence[str], annotation: Any) -> Any:
+    """Return a word (or words) of the command line as the value that a parameter's type asks for."""
+    if not isinstance(word, str):
+        return (
+            tuple(parse_word(item, Any) for item in word)
+            if len(word) > 1 or "list" in type_name(annotation)
+            else parse_word(word[0], annotation)
+        )
+    text_only = model_text_only(annotation)
+    if text_only:
+        return word
+    try:
+        return json.loads(word)
+    except json.JSONDecodeError:
+        return {"true": True, "false": False, "yes": True, "no": False, "none": None}.get(word.lower(), word)
+
+
+def model_text_only(annotation: Any) -> bool:
+    """True where the type is text, or a choice of words, so that ``8`` or ``no`` stays a word."""
+    from ..datatypes import strip_optional
+
+    inner, _ = strip_optional(annotation)
+    if hasattr(inner, "__metadata__"):
+        inner, _ = strip_optional(inner.__origin__)
+    choices = choices_of(inner)
+    return inner is str or (choices is not None and all(isinstance(choice, str) for choice in choices))

@@ -1,0 +1,188 @@
+"""``daisy run``: one run, with a progress bar, a run folder and results."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from .. import registry
+from ..algorithm import Algorithm
+from ..engine import Run, WorkflowEngine
+from ..errors import DaisyError
+from ..runs import default_root
+from .options import add_options, collect_inputs, collect_params
+
+
+def run_command(words: Sequence[str]) -> int:
+    """Run what the words ask for and return the exit status."""
+    if not words or words[0] in ("-h", "--help"):
+        print(
+            "usage: daisy run NAME INPUT ... [options]\n\nNAME is pdf.reduce, my.py:func or workflow.json; 'daisy list' shows the names,"
+        )
+        print("'daisy run NAME --help' the inputs and parameters of one.")
+        return 0 if words else 2
+    name, *rest = words
+    if name.startswith("-"):
+        raise DaisyError(f"the name of what to run comes first: daisy run NAME ...; got '{name}'")
+    algorithm = registry.find(name)
+    arguments = vars(_parser(name, algorithm).parse_args(rest))
+    inputs = collect_inputs(algorithm, arguments)
+    params = collect_params(algorithm, arguments)
+    out = _out_path(arguments["out"], algorithm)
+    engine = WorkflowEngine(arguments["engine"], workers=arguments["workers"], runs=arguments["runs"] or default_root())
+    console = Console(stderr=True, quiet=arguments["quiet"])
+    run = _watched(engine, algorithm, inputs, params, _context(arguments), console)
+    return _finish(run, out, console)
+
+
+def _parser(name: str, algorithm: Algorithm[..., Any]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"daisy run {name}",
+        description=algorithm.doc,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser, algorithm)
+    running = parser.add_argument_group("running")
+    running.add_argument(
+        "--out",
+        metavar="FILE",
+        help="write the results here: .nxs, or a format that the app writes (a copy stays in the run folder)",
+    )
+    running.add_argument(
+        "--engine", choices=["inline", "threads"], default="threads", help="where it runs (default threads)"
+    )
+    running.add_argument("--workers", type=int, metavar="N", help="threads (default: all CPUs)")
+    running.add_argument("--runs", metavar="DIR", help="folder of runs (default: DAISY_RUNS or ./runs)")
+    running.add_argument(
+        "--context",
+        action="append",
+        metavar="KEY=VALUE",
+        help="proposal, sample, scan, beamline or a key of yours; repeatable",
+    )
+    running.add_argument("--quiet", action="store_true", help="no progress and no summary")
+    return parser
+
+
+def _context(arguments: Mapping[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for item in arguments["context"] or ():
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise DaisyError(f"--context needs KEY=VALUE; got '{item}'")
+        found[key] = value
+    return found
+
+
+def _out_path(text: str | None, algorithm: Algorithm[..., Any]) -> Path | None:
+    if text is None:
+        return None
+    path = Path(text).expanduser()
+    if not path.parent.is_dir():
+        raise DaisyError(f"--out {path}: there is no folder {path.parent}")
+    known = [".nxs", ".h5", *registry.writer_suffixes(algorithm.signature.output)]
+    if path.suffix not in known:
+        raise DaisyError(f"--out {path}: {algorithm.name} can write {', '.join(known)}")
+    return path
+
+
+def _watched(engine: WorkflowEngine, algorithm: Algorithm[..., Any], inputs: Mapping[str, Any], params: Mapping[str, Any],
+             context: Mapping[str, str], console: Console) -> Run:  # fmt: skip
+    """Run with a progress bar for each task; Ctrl-C asks the run to stop, a second one stops at once."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    bars: dict[str, Any] = {}
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=console.quiet) as progress:
+
+        def listen(event: dict[str, Any]) -> None:
+            task = event["task"]
+            if task is None or ("[" in task.rpartition("/")[2] and not task.startswith("read:")):
+                return
+            if task not in bars:
+                bars[task] = progress.add_task(escape(task), total=1.0)
+            done = 1.0 if event["kind"] == "succeeded" else event.get("fraction", 0.0)
+            progress.update(bars[task], completed=done)
+
+        run = engine.submit(algorithm, inputs, params, context=context, listen=listen)
+        previous = signal.signal(signal.SIGTERM, lambda *_: run.cancel())
+        try:
+            _wait(run)
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+    return run
+
+
+def _wait(run: Run) -> None:
+    try:
+        while run.state in ("pending", "running"):
+            try:
+                run.wait(0.2)
+            except TimeoutError:
+                continue
+    except KeyboardInterrupt:
+        run.cancel()
+        run.wait()
+
+
+def _finish(run: Run, out: Path | None, console: Console) -> int:
+    from . import CANCELLED, FAILED, OK
+
+    folder = run.folder
+    assert folder is not None
+    if run.state != "succeeded":
+        print(
+            f"daisy: run {run.id} {run.state}{': ' + run.reason() if run.error and run.state == 'failed' else ''}",
+            file=sys.stderr,
+        )
+        console.print(f"log: {folder.log}", highlight=False, soft_wrap=True)
+        return CANCELLED if run.state == "cancelled" else FAILED
+    if out is not None:
+        _copy(run, out)
+    for name, value in run.outputs.items():
+        _summarise(console, name, value)
+    console.print(f"run [bold]{run.id}[/] succeeded; results: {out or folder.results}", highlight=False, soft_wrap=True)
+    return OK
+
+
+def _copy(run: Run, out: Path) -> None:
+    assert run.folder is not None
+    if out.suffix in (".nxs", ".h5"):
+        temporary = out.with_name(f".{out.name}.{run.id}")
+        try:
+            shutil.copyfile(run.folder.results, temporary)
+            temporary.replace(out)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return
+    registry.writer(run.workflow.signature.output, out.suffix)(run.result(), out)
+
+
+def _summarise(console: Console, name: str, value: Any) -> None:
+    """Print what a person wants to know of a result: its parts, and every warning."""
+    from ..datatypes import is_data, summary_rows
+
+    if not is_data(value):
+        console.print(f"{name}: {escape(repr(value)[:200])}", highlight=False)
+        return
+    for field, what, unit in summary_rows(value):
+        if field not in ("warnings", "config"):
+            console.print(
+                f"  {name if name != 'result' else ''}{'.' if name != 'result' else ''}{field}: {escape(what)} {unit}",
+                highlight=False,
+            )
+    for warning in getattr(value, "warnings", ()):
+        console.print(f"  [yellow]warning:[/] {escape(warning)}", highlight=False)
