@@ -125,16 +125,12 @@ class Run:
 
     Attributes
     ----------
-    id : str
-        The run's id; the name of its folder where it has one.
     state : str
         pending, running, succeeded, failed or cancelled.
     tasks : dict
         State of each task by id.
     error : Exception or None
         The error that ended it.
-    folder : RunFolder or None
-        Where it is recorded.
     """
 
     def __init__(self, recorder: Recorder, workflow: Algorithm[..., Any]) -> None:

@@ -157,8 +157,8 @@ def arrange(algorithm: Algorithm[..., Any], first: Any, others: Iterable[Any]) -
     if len(values) > len(ports):
         raise ParameterError(f"{algorithm.name} has {len(ports)} input ports, but {len(values)} were given")
     named = dict(zip(ports, values, strict=False))
-    lifted = {ports[0]} | {name for name, value in named.items() if isinstance(value, Each)}
-    return {name: value.values if isinstance(value, Each) else value for name, value in named.items()}, lifted
+    lifted = {ports[0]} | {name for name, value in named.items() if type(value) is Each}
+    return {name: value.values if type(value) is Each else value for name, value in named.items()}, lifted
 
 
 def mapped(algorithm: Algorithm[..., R], first: Any, others: Iterable[Any], *, over: str, chunk: int,
@@ -168,7 +168,7 @@ def mapped(algorithm: Algorithm[..., R], first: Any, others: Iterable[Any], *, o
     values, lifted = arrange(algorithm, first, others)
     for name in [name for name in params if name in algorithm.ports]:
         values[name] = params.pop(name)
-        if isinstance(values[name], Each):
+        if type(values[name]) is Each:
             values[name] = values[name].values
             lifted.add(name)
     trace = TRACE.get()

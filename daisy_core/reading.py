@@ -15,7 +15,7 @@ from .datatypes import describe, is_data
 from .errors import InputError, ParameterError
 from .lifting import Mapped
 from .params import model_of
-from .signature import Port, type_name
+from .signature import Port
 
 RESULT_SUFFIXES = (".nxs", ".h5", ".hdf5")
 
@@ -101,13 +101,7 @@ def _check_file(owner: Algorithm[..., Any], port: Port, value: Any) -> Any:
 def readable(annotation: Any) -> bool:
     """True where a path given to a port of this type means the content of the file."""
     declared = describe(annotation)
-    return declared.is_array or is_data(declared.type) or bool(registry.readers(type_name(annotation)))
-
-
-def reader_for(annotation: Any) -> Algorithm[..., Any] | None:
-    """Return the reader declared for a type, or None where only the generic one can serve."""
-    found = registry.readers(type_name(annotation))
-    return found[-1] if found else None
+    return declared.is_array or is_data(declared.type) or registry.reader(annotation) is not None
 
 
 def reading(owner: Algorithm[..., Any], port: Port, value: Any, params: Mapping[str, Any]) -> Reading:
@@ -125,9 +119,9 @@ def reading(owner: Algorithm[..., Any], port: Port, value: Any, params: Mapping[
     source = value if isinstance(value, FileInput) else FileInput(value)
     if not source.file.exists():
         raise InputError(f"{owner.name}: port '{port.name}': no such file: {source.file}{_near(source.file)}")
-    reader = reader_for(port.item)
+    reader = registry.reader(port.item)
     own_result = source.file.suffix.lower() in RESULT_SUFFIXES and is_data(describe(port.item).type)
-    if reader is None or own_result or source.file.suffix.lower() == ".npy":
+    if reader is None or own_result:
         if source.options:
             raise ParameterError(f"{owner.name}: reading {source.file} takes no options; got {dict(source.options)}")
         return Reading(source, _generic_reader(port.item), {})

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .algorithm import Algorithm
 
 _ALGORITHMS: dict[str, Algorithm[..., Any]] = {}
-_READERS: dict[str, list[Algorithm[..., Any]]] = {}
+_READERS: dict[Any, Algorithm[..., Any]] = {}
 _WRITERS: dict[str, dict[str, Callable[[Any, Path], Any]]] = {}
 
 
@@ -79,10 +79,7 @@ def register(algorithm: Algorithm[..., Any]) -> None:
         )
     _ALGORITHMS[algorithm.name] = algorithm
     if algorithm.reads is not None:
-        from .signature import type_name
-
-        readers = _READERS.setdefault(type_name(algorithm.reads), [])
-        readers[:] = [item for item in readers if item.name != algorithm.name] + [algorithm]
+        _READERS[_type_key(algorithm.reads)] = algorithm
 
 
 @functools.cache
@@ -204,10 +201,21 @@ def algorithms(app: str) -> list[Algorithm[..., Any]]:
     return [item for name, item in sorted(_ALGORITHMS.items()) if name.startswith(f"{app}.")]
 
 
-def readers(type_name: str) -> list[Algorithm[..., Any]]:
-    """Return the readers declared for a data type, by its name."""
-    load_app(type_name.partition(".")[0])
-    return _READERS.get(type_name, [])
+def reader(annotation: Any) -> Algorithm[..., Any] | None:
+    """Return the reader declared for a data type, or for an annotated array such as ``Frame``; None without one."""
+    importlib.import_module("daisy_core.io")
+    key = _type_key(annotation)
+    if isinstance(key, str):
+        load_app(key.partition(".")[0])
+    return _READERS.get(key)
+
+
+def _type_key(annotation: Any) -> Any:
+    """Return what identifies a type: the name of a data type, else the annotation itself without ``| None``."""
+    from .datatypes import describe, is_data, strip_optional
+
+    declared = describe(annotation).type
+    return str(declared.__daisy_type__) if is_data(declared) else strip_optional(annotation)[0]
 
 
 def register_writer(annotation: Any, suffix: str, function: Callable[[Any, Path], Any]) -> None:

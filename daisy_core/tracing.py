@@ -25,7 +25,7 @@ _FORBIDDEN = {
     "arithmetic": [
         *(f"__{side}{name}__" for side in ("", "r", "i")
           for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")),
-        "__divmod__", "__rdivmod__", "__neg__", "__pos__", "__abs__", "__invert__", "__round__",
+        "__divmod__", "__rdivmod__", "__neg__", "__pos__", "__abs__", "__invert__", "__round__", "__trunc__",
     ],
     "number": ["__int__", "__float__", "__complex__", "__index__"],
     "iteration": ["__iter__", "__next__", "__reversed__"],
@@ -36,6 +36,8 @@ _FORBIDDEN = {
     "array": ["__array__", "__array_ufunc__", "__array_function__", "__buffer__"],
     "call": ["__call__"],
     "with": ["__enter__", "__exit__"],
+    "deletion of a field": ["__delattr__"],
+    "copying": ["__reduce_ex__"],
 }  # fmt: skip
 
 
@@ -71,6 +73,14 @@ class Symbol:
 
     __hash__ = object.__hash__
 
+    @property
+    def __class__(self) -> NoReturn:  # type: ignore[override]
+        """Refuse ``isinstance(symbol, np.ndarray)``, which would answer False where the value answers True.
+
+        ``isinstance(value, Symbol)`` looks at the type alone and is not refused.
+        """
+        self.refuse("type test")
+
     def __repr__(self) -> str:
         return f"<symbol {self._ref}: {type_name(self._annotation)}>"
 
@@ -95,6 +105,16 @@ def _forbid(what: str) -> Callable[..., Any]:
 for _what, _names in _FORBIDDEN.items():
     for _name in _names:
         setattr(Symbol, _name, _forbid(_what))
+
+
+def _holds_symbol(value: Any) -> bool:
+    if isinstance(value, Symbol):
+        return True
+    if isinstance(value, (list, tuple)):
+        return any(_holds_symbol(item) for item in cast("list[Any]", value))
+    if isinstance(value, Mapping):
+        return any(_holds_symbol(item) for item in cast("Mapping[Any, Any]", value).values())
+    return False
 
 
 class Trace:
@@ -174,8 +194,10 @@ class Trace:
             items = cast("list[Any]", value)
             if items and all(isinstance(item, Symbol) for item in items):
                 return Several(tuple(self._own(item) for item in items))
-        if value is None or value in ((), []):
-            return Const(value)
+            if not items:
+                return Const(value)
+        if value is None:
+            return Const(None)
         raise WorkflowError(
             f"{self.where()}: input '{name}' of {algorithm.name} is a {type(value).__name__} that the workflow makes itself; "
             "make it an input of the workflow, or the result of an algorithm"
@@ -189,12 +211,12 @@ class Trace:
                     "what is computed from data enters by an input port"
                 )
             return self._own(value)
-        try:
-            return Const(to_json(value) if not hasattr(value, "model_dump") else value)
-        except TypeError:
+        if _holds_symbol(value):
             raise WorkflowError(
-                f"{self.where()}: parameter '{name}' of {algorithm.name} is not a plain value"
-            ) from None
+                f"{self.where()}: parameter '{name}' of {algorithm.name} is put together from values that are not known while "
+                "the graph is traced; pass a parameter on whole, or declare it Param(structural=True)"
+            )
+        return Const(value if hasattr(value, "model_dump") else to_json(value))
 
     def _own(self, symbol: Symbol) -> Ref:
         if symbol._trace is not self:

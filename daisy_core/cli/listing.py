@@ -89,12 +89,13 @@ def show_command(arguments: argparse.Namespace) -> int:
 
 
 def _ports_table(console: Console, found: Algorithm[..., Any]) -> None:
+    from .options import reader_options
+
     table = Table(title="Inputs", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for column in ("name", "type", "", "options of its reader"):
         table.add_column(column)
     for name, port in found.ports.items():
-        readers = registry.readers(type_name(port.item))
-        options = ", ".join(f"--{name}.{option}" for option in readers[-1].parameters) if readers else ""
+        options = ", ".join(f"--{name}.{option}" for option in reader_options(port))
         table.add_row(name, escape(type_name(port.annotation)), "" if port.required else "optional", options)
     console.print(table, "")
 

@@ -126,8 +126,8 @@ RESERVED = ("out", "engine", "workers", "runs", "context", "quiet", "help", "kee
 
 def reader_options(port: Port) -> dict[str, Parameter]:
     """Return the options of the reader of a port's data type."""
-    found = registry.readers(type_name(port.item))
-    return found[-1].parameters if found and not port.is_file else {}
+    found = None if port.is_file else registry.reader(port.item)
+    return found.parameters if found is not None else {}
 
 
 def collect_inputs(algorithm: Algorithm[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:

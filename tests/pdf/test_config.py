@@ -172,7 +172,8 @@ def test_single_section_needs_no_name_and_several_do(tmp_path: Path) -> None:
         ("composition = Ni\nrstep = -1\n", ParameterError, "rstep"),
         ("0.1 5\n0.2 6\n", InputError, "no PDF configuration"),
         ("wavelength = 0.1\n", InputError, "no PDF configuration"),
-        ("[DEFAULT\ncomposition = Ni\n", InputError, "cannot be read"),
+        ("[DEFAULT\ncomposition = Ni\n", ParameterError, "unknown key '[default'"),
+        ("= Ni\n", InputError, "cannot be read"),
         ("", InputError, "empty"),
     ],
 )

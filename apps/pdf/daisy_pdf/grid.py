@@ -32,7 +32,7 @@ class Grid:
     @property
     def values(self) -> Array:
         """The grid points, ``(count,)``."""
-        return self.start + self.step * np.arange(self.count)
+        return self.start + self.step * np.arange(self.count, dtype=float)
 
     @property
     def stop(self) -> float:

@@ -162,16 +162,13 @@ def _bad_pixels(
         bad |= _detector_mask(geometry.detector, geometry.orientation, image.shape)
     if bad.all():
         raise InputError("the mask covers the whole image; a mask is non-zero where pixels are left out: is it inverted?")
-    counts: list[str] = []
+    counts: dict[str, int] = {}
     for reason, found in _faults(image, dark, flat):
-        added = int(np.count_nonzero(found & ~bad))
-        if added:
-            counts.append(f"{added:,} {reason}")
-            bad = bad | found
+        counts[reason] = int(np.count_nonzero(found & ~bad))
+        bad |= found
     if bad.all():
-        raise InputError(f"no usable pixel is left in the image: beside the mask {', '.join(counts)}")
-    total = sum(int(text.split()[0].replace(",", "")) for text in counts)
-    notes = [f"{total:,} pixels left out: {', '.join(counts)}"] if counts else []
+        raise InputError(f"no usable pixel is left in the image; {_sentence(counts)[0]}, beside the mask")
+    notes = _sentence(counts)
     noise = int(np.count_nonzero((image < 0) & ~bad)) if image.dtype.kind in "if" else 0
     if noise:
         notes.append(
@@ -179,6 +176,14 @@ def _bad_pixels(
             "sigma then lacks the noise of the dark: give the raw image and the dark instead"
         )
     return bad, notes
+
+
+def _sentence(counts: dict[str, int]) -> list[str]:
+    """Return the sentence that counts the pixels left out, none where there are none."""
+    parts = [f"{count:,} {reason}" for reason, count in counts.items() if count]
+    if len(parts) == 1:
+        return [f"{sum(counts.values()):,} pixels left out: {parts[0].partition(' ')[2]}"]
+    return [f"{sum(counts.values()):,} pixels left out: {', '.join(parts)}"] if parts else []
 
 
 def _faults(image: Image, dark: Image | None, flat: Image | None) -> Iterator[tuple[str, NDArray[np.bool_]]]:
@@ -278,7 +283,8 @@ def _pattern(
     if dropped == keep.size:
         raise InputError(f"no bin has {min_pixels} usable pixels; lower 'min_pixels' or 'npt', or check the mask")
     if dropped:
-        notes = [*notes, f"{dropped:,} of {keep.size:,} bins left out: fewer than {min_pixels} usable pixel{'s' * (min_pixels > 1)}"]
+        few = f"fewer than {min_pixels} usable pixels" if min_pixels > 1 else "no usable pixel"
+        notes = [*notes, f"{dropped:,} of {keep.size:,} bins left out: {few}"]
     variance = np.maximum(binned.sum_variance[keep], gain**2)
     where = f" with {Path(geometry.source).name}" if geometry.source else ""
     return Pattern(

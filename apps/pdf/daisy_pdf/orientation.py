@@ -111,7 +111,9 @@ def check_orientation(image: Array, usable: NDArray[np.bool_], q: Array) -> Orie
     # Of orientations that are as good as equal, the one that changes least.
     enough = 0.9 * highest.power - highest.scatter
     turn, best = next((turn, rings) for turn, rings in found.items() if rings.power - rings.scatter >= enough)
-    gain = float(np.sqrt(best.power / max(given.power, 1e-4 * best.power)))
+    gain = float(np.sqrt(max(best.power, 0) / max(given.power, 1e-4 * best.power, 1e-30)))
+    if gain <= 1:
+        return OrientationCheck("none", False, 1.0, False)
     # What the profile gains, the scatter along the rings must lose: else the structure is that of the image's edges.
     moved = given.scatter - best.scatter > (best.power - given.power) / 2
     return OrientationCheck(*turn, gain, bool(gain > _CLEAR and best.power > best.noise and moved))

@@ -67,7 +67,7 @@ def mean_scattering(composition: str, q: Array, mode: Literal["xray", "neutron"]
         mean = mean + fraction * factor
         square = square + fraction * np.abs(factor) ** 2
     squared: Array = np.abs(mean) ** 2
-    if np.any(squared <= 1e-6 * square):
+    if np.any(squared <= 1e-4 * square):
         what = "scattering length" if mode == "neutron" else "form factor"
         raise InputError(f"the average {what} of '{composition}' vanishes, so S(Q) cannot be normalised by it")
     return MeanScattering(squared, square, tuple(notes))

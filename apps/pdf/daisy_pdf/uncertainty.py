@@ -38,8 +38,9 @@ def gr_sigma(operator: PDFOperator, scale: float, covariance: Any) -> Array:
         taken = operator.transform.sine((operator.kernel[:, None] * basis[: operator.used]).T) * weights[:, None]
         cross = operator.transform.sine((operator.kernel[:, None] * mixed[: operator.used]).T)
         variance += np.einsum("ir,ir->r", taken, (basis.T @ mixed) @ taken - 2 * cross)
-    # The sums leave rounding noise where the variance is zero, as at r = 0.
-    return np.where(operator.r.values > 0, np.sqrt(np.maximum(variance, 0)), 0.0)
+    # Near r = 0 the polynomial takes nearly everything: what is left below the rounding of the sums is that rounding.
+    noise = np.finfo(float).eps * variance.max()
+    return np.where(operator.r.values > 0, np.sqrt(np.maximum(variance, noise)), 0.0)
 
 
 def gr_covariance(operator: PDFOperator, scale: float, covariance: Any) -> Array:

@@ -9,18 +9,22 @@ from typing import NamedTuple
 from daisy_pdf.config import DataFormat
 
 # Labels count only at the start of a line: a path or a title may hold any word.
-_START = r"^\W*(?:L\s+|(?:columns?|axis|x|unit)\W+)?"
+_START = r"^[\s#!%;\"']*(?:L\s+|(?:columns?|axis|x|unit)\W+)?"
 _ANGSTROM = r"(?:\$?\\AA|Å|Angstroms?|A\b)"
-_FORMATS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("radians", re.compile(r"\b2th_rad\b", re.I)),
-    ("twotheta", re.compile(rf"\b2th_deg\b|{_START}(?:2\s*-?\s*theta|two[\s-]?theta|tth|2θ)\b", re.I)),
-    ("Qnm", re.compile(rf"\bq_nm\^?-1|{_START}q\b.{{0,4}}(?:inverse\s+nanomet|1\s*/\s*nm|nm\s*\$?\^?\{{?-1)", re.I)),
-    ("QA", re.compile(
-        rf"\bq_A\^?-1|{_START}q\b.{{0,4}}(?:inverse\s+[åa]ngstr|1\s*/\s*{_ANGSTROM}|{_ANGSTROM}\s*\$?\^?\{{?-1)", re.I)),
-)  # fmt: skip
+_FORMATS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (name, re.compile(_START + label, re.IGNORECASE))
+    for name, label in (
+        ("radians", r"2th_rad\b"),
+        ("twotheta", r"(?:2th_deg|2\s*-?\s*theta|two[\s-]?theta|tth|2θ)\b"),
+        ("Qnm", r"q(?:_nm\^?-1|\b.{0,4}(?:inverse\s+nanomet|1\s*/\s*nm|nm\s*\$?\^?\{?-1))"),
+        ("QA", rf"q(?:_A\^?-1|\b.{{0,4}}(?:inverse\s+[åa]ngstr|1\s*/\s*{_ANGSTROM}|{_ANGSTROM}\s*\$?\^?\{{?-1))"),
+    )
+)
 _SPACE = re.compile(r"^\W*integrationspace\s*=\s*(\w+)", re.I)
 _NOT_A_PATTERN = re.compile(r"#\s*L\s.*?\b([GSFgR])\s*\(")
-_WAVELENGTH = re.compile(r"\b(?:wavelength|lambda)\b\W{1,4}([0-9.]+(?:e[+-]?\d+)?)\s*(nm\b|m\b|Å|A\b|Angstrom)?", re.I)
+_WAVELENGTH = re.compile(
+    r"\b(?:wavelength|lambda)\b\s*(?:[(\[](nm|m|Å|A)[)\]])?\W{1,4}([0-9.]+(?:e[+-]?\d+)?)\s*(nm\b|m\b|Å|A\b)?", re.IGNORECASE
+)
 _IN_ANGSTROM = {"nm": 10.0, "m": 1e10}
 
 
@@ -65,10 +69,11 @@ def _wavelength(lines: Sequence[str]) -> float | None:
         match = _WAVELENGTH.search(line)
         if match:
             try:
-                value = float(match[1])
+                value = float(match[2])
             except ValueError:
                 continue
-            if match[2]:
-                return value * _IN_ANGSTROM.get(match[2].lower(), 1.0)
-            return value * 1e10 if value < 1e-8 else value  # old pyFAI writes metres and no unit
+            unit = match[1] or match[3]
+            if unit:
+                return value * _IN_ANGSTROM.get(unit.lower(), 1.0)
+            return value * 1e10 if value < 1e-8 else value  # older pyFAI writes metres and no unit
     return None

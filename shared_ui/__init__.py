@@ -1,0 +1,1 @@
+"""Building blocks of the web pages: pickers, forms, plots, runs. It knows no technique."""
