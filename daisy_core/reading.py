@@ -163,13 +163,14 @@ def _generic_reader(annotation: Any) -> Algorithm[..., Any]:
 
 @algorithm(version="1", name="core.read_object")
 def read_object(path: Path) -> Any:
-    """Read a data object that Daisy Suite wrote: ``results.nxs``, or ``results.nxs::name`` for one of several."""
+    """Read a data object that Daisy Suite wrote: ``results.nxs``, or ``results.nxs::name`` for one of several, or a field."""
     from . import nexus
 
     file, _, inside = str(path).partition("::")
     found = nexus.read(Path(file))
     if inside:
-        value: Any = found
+        first = inside.strip("/").removeprefix("entry/").partition("/")[0]
+        value: Any = next(iter(found.values())) if len(found) == 1 and first not in found else found
         for part in inside.strip("/").removeprefix("entry/").split("/"):
             value = value.get(part) if isinstance(value, dict) else getattr(value, part, None)  # type: ignore[union-attr]
             if value is None:

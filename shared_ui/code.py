@@ -11,7 +11,7 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from daisy_core import Algorithm
-from daisy_core.params import model_of, to_json
+from daisy_core.params import to_json
 from daisy_core.reading import FileInput
 from daisy_core.signature import REQUIRED
 
@@ -108,8 +108,3 @@ def copy_as(algorithm: Algorithm[..., Any], inputs: Mapping[str, Any], params: M
         st.caption(title)
         st.code(text, language=language)
 
-
-def model_from(annotation: Any, values: Mapping[str, Any]) -> Any:
-    """Return a parameter model filled from a mapping, or the mapping where the annotation names none."""
-    model = model_of(annotation)
-    return model(**values) if model is not None else values

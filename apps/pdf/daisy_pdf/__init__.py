@@ -1,7 +1,7 @@
 """Total scattering: from detector images and powder patterns to the pair distribution function."""
 
 from .adhoc import pair_distribution, reduce_many
-from .compare import rw
+from .compare import Agreement, agreement, rw
 from .config import PDFConfig
 from .data import (
     Geometry,
@@ -20,6 +20,7 @@ from .simulate import simulate_exposure
 from .workflows import reduce, reduce_image
 
 __all__ = [
+    "Agreement",
     "Geometry",
     "Intensity",
     "PDFConfig",
@@ -28,6 +29,7 @@ __all__ = [
     "Pattern",
     "ReducedStructureFunction",
     "StructureFunction",
+    "agreement",
     "integrate",
     "orientation_check",
     "pair_distribution",

@@ -31,7 +31,9 @@ class Crystal:
 
     def __post_init__(self) -> None:
         if self.positions.shape != (len(self.elements), 3) or self.u_iso.shape != (len(self.elements),):
-            raise InputError(f"crystal {self.name}: needs one element, one position (x, y, z) and one U_iso for each atom")
+            raise InputError(
+                f"crystal {self.name}: needs one element, one position (x, y, z) and one U_iso for each atom"
+            )
         if self.a <= 0 or (self.u_iso <= 0).any():
             raise InputError(f"crystal {self.name}: lattice parameter and U_iso must be above zero")
 
@@ -55,7 +57,11 @@ _OXYGEN = tuple((x, y, z) for x in (0.25, 0.75) for y in (0.25, 0.75) for z in (
 CRYSTALS = {
     "Ni": Crystal("Ni", 3.5238, ("Ni",) * 4, np.array(_FACE_CENTRED), np.full(4, 0.0055)),
     "CeO2": Crystal(
-        "CeO2", 5.4116, ("Ce",) * 4 + ("O",) * 8, np.array(_FACE_CENTRED + _OXYGEN), np.array([0.0031] * 4 + [0.0070] * 8)
+        "CeO2",
+        5.4116,
+        ("Ce",) * 4 + ("O",) * 8,
+        np.array(_FACE_CENTRED + _OXYGEN),
+        np.array([0.0031] * 4 + [0.0070] * 8),
     ),
 }
 """Built-in crystals: nickel, and ceria (fluorite structure)."""
@@ -93,7 +99,11 @@ def read_cif(path: File) -> Crystal:
     operations = _column(loops, "_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz")
     sites = next((loop for loop in loops if "_atom_site_fract_x" in loop), None)
     if sites is None or not operations:
-        what = "atom sites (_atom_site_fract_x ...)" if sites is None else "symmetry operations (_symmetry_equiv_pos_as_xyz)"
+        what = (
+            "atom sites (_atom_site_fract_x ...)"
+            if sites is None
+            else "symmetry operations (_symmetry_equiv_pos_as_xyz)"
+        )
         raise InputError(f"{path}: has no {what}")
     elements, positions, u_iso = [], [], []
     for element, xyz, u in _sites(sites, str(path)):
@@ -129,7 +139,9 @@ def _parse(text: str, path: str) -> tuple[dict[str, str], list[dict[str, list[st
                 items[first] = words[1]
         elif names:
             if len(words) != len(names):
-                raise InputError(f"{path}: a row of a loop has {len(words)} values for {len(names)} names: '{line.strip()}'")
+                raise InputError(
+                    f"{path}: a row of a loop has {len(words)} values for {len(names)} names: '{line.strip()}'"
+                )
             for name, word in zip(names, words, strict=True):
                 loops[-1][name].append(word)
     return items, loops
@@ -150,7 +162,9 @@ def _cubic(items: dict[str, str], path: str) -> float:
     a, b, c = (_number(items[f"_cell_length_{name}"], path) for name in "abc")
     angles = [_number(items.get(f"_cell_angle_{name}", "90"), path) for name in ("alpha", "beta", "gamma")]
     if not np.allclose([b, c], a, rtol=1e-4) or not np.allclose(angles, 90, atol=1e-3):
-        raise InputError(f"{path}: the cell ({a} {b} {c} Å, {angles} deg) is not cubic; only cubic crystals are supported")
+        raise InputError(
+            f"{path}: the cell ({a} {b} {c} Å, {angles} deg) is not cubic; only cubic crystals are supported"
+        )
     return a
 
 

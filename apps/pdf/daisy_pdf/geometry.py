@@ -98,7 +98,9 @@ def _number(path: Path, keys: Mapping[str, str], key: str, default: float | None
     if text.lower() in ("", "none") and default is not None:
         return default
     if text.lower() in ("", "none"):
-        raise InputError(f"{path}: the key '{key}' is missing; a PONI file needs Distance, Poni1, Poni2 and the pixel size")
+        raise InputError(
+            f"{path}: the key '{key}' is missing; a PONI file needs Distance, Poni1, Poni2 and the pixel size"
+        )
     try:
         return float(text)
     except ValueError:
@@ -112,7 +114,9 @@ def _wavelength(path: Path, keys: Mapping[str, str]) -> float:
         )
     metres = _number(path, keys, "Wavelength")
     if not 1e-13 < metres < 1e-8:
-        raise InputError(f"{path}: 'Wavelength: {metres:g}' cannot be in metres, the unit of PONI files; 0.18 Å is 1.8e-11")
+        raise InputError(
+            f"{path}: 'Wavelength: {metres:g}' cannot be in metres, the unit of PONI files; 0.18 Å is 1.8e-11"
+        )
     return metres / _ANGSTROM
 
 
@@ -145,9 +149,13 @@ def _named_detector(path: Path, name: str, config: dict[str, Any], keys: Mapping
     try:
         detector = detector_factory(name, {**sizes, **config} or None)
     except Exception as error:  # pyFAI raises RuntimeError, KeyError or TypeError, by detector
-        raise InputError(f"{path}: pyFAI does not know the detector '{name}' with this configuration ({error})") from error
+        raise InputError(
+            f"{path}: pyFAI does not know the detector '{name}' with this configuration ({error})"
+        ) from error
     if not (detector.uniform_pixel and detector.IS_FLAT and detector.pixel1 and detector.pixel2):
-        raise InputError(f"{path}: the detector '{name}' is not a flat regular grid of pixels, which is all that is supported")
+        raise InputError(
+            f"{path}: the detector '{name}' is not a flat regular grid of pixels, which is all that is supported"
+        )
     rows, columns = detector.shape or (None, None)
     return {"pixel1": float(detector.pixel1), "pixel2": float(detector.pixel2), "rows": rows, "columns": columns,
             "orientation": int(detector.orientation or 3), "detector": name}  # fmt: skip

@@ -35,7 +35,9 @@ def integrate(
     *,
     npt: Annotated[int, Param("Radial bins", ge=10)] = 2000,
     qmin: Annotated[float | None, Param("Lowest Q", unit="1/Å", help="Empty: the lowest Q of the image", ge=0)] = None,
-    qmax: Annotated[float | None, Param("Highest Q", unit="1/Å", help="Empty: the highest Q of the image", gt=0)] = None,
+    qmax: Annotated[
+        float | None, Param("Highest Q", unit="1/Å", help="Empty: the highest Q of the image", gt=0)
+    ] = None,
     polarization: Annotated[
         float, Param("Polarization factor", help="1: horizontal, -1: vertical, 0: none or circular", ge=-1, le=1)
     ] = 0.99,
@@ -47,7 +49,9 @@ def integrate(
     gain: Annotated[
         float, Param("Detector gain", unit="ADU/photon", help="For sigma only; 1 for a photon counter", gt=0)
     ] = 1.0,
-    orientation: Annotated[bool, Param("Check the orientation", help="Warn if a flipped image has sharper rings")] = True,
+    orientation: Annotated[
+        bool, Param("Check the orientation", help="Warn if a flipped image has sharper rings")
+    ] = True,
 ) -> Pattern:
     """Integrate a detector image to I(Q) with its counting-statistics uncertainty.
 
@@ -109,7 +113,9 @@ def integrate(
     image = _checked(image, geometry)
     if qmin is not None and qmax is not None and qmin >= qmax:
         raise ParameterError(f"integrate: 'qmin' = {qmin} must be below 'qmax' = {qmax} 1/Å")
-    mask, dark, flat = (_matching(name, array, image) for name, array in (("mask", mask), ("dark", dark), ("flat", flat)))
+    mask, dark, flat = (
+        _matching(name, array, image) for name, array in (("mask", mask), ("dark", dark), ("flat", flat))
+    )
     bad, notes = _bad_pixels(image, mask, dark, flat, geometry)
 
     signal, variance = _signal(image, dark, bad, gain)
@@ -126,7 +132,9 @@ def integrate(
 def _checked(image: Frame, geometry: Geometry) -> Image:
     image = np.asarray(image)
     if image.ndim != 2 or not image.size or image.dtype.kind not in "biuf":
-        raise InputError(f"integrate needs an image of real numbers with two axes (y, x), not shape {image.shape}, {image.dtype}")
+        raise InputError(
+            f"integrate needs an image of real numbers with two axes (y, x), not shape {image.shape}, {image.dtype}"
+        )
     expected = (geometry.rows, geometry.columns)
     if None not in expected and image.shape != expected:
         hint = "; the image looks transposed" if image.shape == expected[::-1] else "; was it binned or cut?"
@@ -144,7 +152,11 @@ def _matching(name: str, array: Any, image: Image) -> Image | None:
     array = np.asarray(array)
     if array.shape != image.shape:
         transposed = array.shape == image.shape[::-1]
-        hint = f"transposed it would fit (--{name}.transpose true)" if transposed else "they must be of the same detector mode"
+        hint = (
+            f"transposed it would fit (--{name}.transpose true)"
+            if transposed
+            else "they must be of the same detector mode"
+        )
         raise InputError(f"the {name} is {_size(array.shape)} but the image is {_size(image.shape)} pixels; {hint}")
     return array
 
@@ -161,7 +173,9 @@ def _bad_pixels(
     if geometry.detector:
         bad |= _detector_mask(geometry.detector, geometry.orientation, image.shape)
     if bad.all():
-        raise InputError("the mask covers the whole image; a mask is non-zero where pixels are left out: is it inverted?")
+        raise InputError(
+            "the mask covers the whole image; a mask is non-zero where pixels are left out: is it inverted?"
+        )
     counts: dict[str, int] = {}
     for reason, found in _faults(image, dark, flat):
         counts[reason] = int(np.count_nonzero(found & ~bad))
@@ -253,7 +267,9 @@ def _integrator(
         raise InputError('integrating images needs pyFAI, which is missing: pip install "daisy-suite[pdf]"') from None
     distance, poni1, poni2, rot1, rot2, rot3, pixel1, pixel2, wavelength, orientation = key
     detector = Detector(pixel1, pixel2, max_shape=shape, orientation=int(orientation))
-    return AzimuthalIntegrator(distance, poni1, poni2, rot1, rot2, rot3, detector=detector, wavelength=wavelength * 1e-10)
+    return AzimuthalIntegrator(
+        distance, poni1, poni2, rot1, rot2, rot3, detector=detector, wavelength=wavelength * 1e-10
+    )
 
 
 def _radial_range(
@@ -265,7 +281,9 @@ def _radial_range(
     low, high = float(q.min()), float(q.max())
     span = (low if qmin is None else qmin, high if qmax is None else qmax)
     if span[0] >= min(high, span[1]) or span[1] <= low:
-        raise ParameterError(f"integrate: no pixel lies between 'qmin' and 'qmax'; the image covers Q = {low:.4g} to {high:.4g} 1/Å")
+        raise ParameterError(
+            f"integrate: no pixel lies between 'qmin' and 'qmax'; the image covers Q = {low:.4g} to {high:.4g} 1/Å"
+        )
     return span
 
 

@@ -19,7 +19,7 @@ Refinable = Literal["a", "u_iso", "qdamp", "qbroad", "delta1", "delta2", "diamet
 Weights = Literal["q", "constant"]
 
 _STEP = 0.01  # of the internal r grid, Å
-_BEYOND = 12.0  # the model runs this far past the last distance, Å: what termination smears comes from both sides
+_BEYOND = 12.0  # the model fades out this far past the last distance, Å: what termination smears comes from both sides
 _LENGTH = 2**15  # points of the sine transform: a fine Q grid, so that qmax can be cut at exactly
 _START = {"qdamp": 0.02, "qbroad": 0.01, "delta1": 0.3, "delta2": 1.0, "diameter": 100.0}
 
@@ -59,13 +59,20 @@ def fit_crystal(
     qmin: Annotated[float, Param("qmin", unit="1/Å", help="The one that G(r) was made with", ge=0)] = 0.0,
     rmin: Annotated[float, Param("Fit from", unit="Å", gt=0)] = 1.5,
     rmax: Annotated[float, Param("Fit to", unit="Å", gt=0)] = 30.0,
-    refine: Annotated[tuple[Refinable, ...], Param("Refined", help="Beside the scale")] = ("a", "u_iso", "qdamp", "delta2"),
+    refine: Annotated[tuple[Refinable, ...], Param("Refined", help="Beside the scale")] = (
+        "a",
+        "u_iso",
+        "qdamp",
+        "delta2",
+    ),
     qdamp: Annotated[float, Param("qdamp", unit="1/Å", help="Damping by the Q resolution", ge=0)] = 0.0,
     qbroad: Annotated[float, Param("qbroad", unit="1/Å", help="Broadening by the Q resolution", ge=0)] = 0.0,
     delta1: Annotated[float, Param("delta1", unit="Å", help="Correlated motion, 1/r", ge=0)] = 0.0,
     delta2: Annotated[float, Param("delta2", unit="Å^2", help="Correlated motion, 1/r^2", ge=0)] = 0.0,
     diameter: Annotated[float | None, Param("Particle diameter", unit="Å", help="Empty: endless", gt=0)] = None,
-    weights: Annotated[Weights, Param("Scattering of the pairs", help="q: changes with Q; constant: that of Q = 0")] = "q",
+    weights: Annotated[
+        Weights, Param("Scattering of the pairs", help="q: changes with Q; constant: that of Q = 0")
+    ] = "q",
 ) -> CrystalFit:
     """Refine a cubic crystal against G(r) by least squares: scale, lattice parameter, U_iso, and what ``refine`` names.
 
@@ -119,7 +126,9 @@ def fit_crystal(
     from scipy.optimize import least_squares
 
     if qmin >= qmax or rmin >= rmax:
-        raise ParameterError(f"fit_crystal: needs qmin < qmax and rmin < rmax, got {qmin}, {qmax} 1/Å and {rmin}, {rmax} Å")
+        raise ParameterError(
+            f"fit_crystal: needs qmin < qmax and rmin < rmax, got {qmin}, {qmax} 1/Å and {rmin}, {rmax} Å"
+        )
     inside = (gr.r >= rmin - 1e-9) & (gr.r <= rmax + 1e-9)
     r, observed = gr.r[inside], gr.g[inside]
     fixed = {"qdamp": qdamp, "qbroad": qbroad, "delta1": delta1, "delta2": delta2, "diameter": diameter}
@@ -139,12 +148,18 @@ def fit_crystal(
     scale = float(first @ observed / (first @ first))
     x0 = np.array([scale if scale > 0 else 1.0, *start.values()])
     low = np.array([0.0, *(1e-5 if name.startswith("u_iso") else 1.0 if name == "diameter" else 0.0 for name in start)])
-    found = least_squares(misfit, x0, bounds=(low, np.inf), x_scale=np.maximum(np.abs(x0), 1e-3), xtol=1e-10, ftol=1e-10)
+    found = least_squares(
+        misfit, x0, bounds=(low, np.inf), x_scale=np.maximum(np.abs(x0), 1e-3), xtol=1e-10, ftol=1e-10
+    )
     names = ("scale", *start)
     independent = (r[-1] - r[0]) * (qmax - qmin) / np.pi
     sigma = _uncertainties(found.jac, found.fun, independent)
     calculated = observed + found.fun
-    notes = [f"{name} ended at its lower limit {at:g}" for name, at, x in zip(names, low, found.x, strict=True) if x - at < 1e-6]
+    notes = [
+        f"{name} ended at its lower limit {at:g}"
+        for name, at, x in zip(names, low, found.x, strict=True)
+        if x - at < 1e-6
+    ]
     notes += [] if found.success else [f"the refinement did not converge: {found.message}"]
     refined, _ = _with_values(crystal, fixed, dict(zip(start, found.x[1:], strict=True)))
     return CrystalFit(
@@ -173,7 +188,8 @@ def _with_values(
 ) -> tuple[Crystal, dict[str, Any]]:
     """Return the crystal and the other settings with refined values put in."""
     u_iso = [
-        values.get("u_iso", values.get(f"u_iso_{element}", u)) for element, u in zip(crystal.elements, crystal.u_iso, strict=True)
+        values.get("u_iso", values.get(f"u_iso_{element}", u))
+        for element, u in zip(crystal.elements, crystal.u_iso, strict=True)
     ]
     changed = {name: values.get(name, value) for name, value in fixed.items()}
     return replace(crystal, a=values.get("a", crystal.a), u_iso=np.array(u_iso)), changed
@@ -245,7 +261,8 @@ def crystal_gr(
     from scipy.interpolate import CubicSpline
 
     grid = _STEP * np.arange(1, int((np.max(r) + _BEYOND) / _STEP) + 1)
-    envelope = np.exp(-0.5 * (qdamp * grid) ** 2)
+    fade = np.clip((grid[-1] - grid) / (_BEYOND - 2), 0, 1)
+    envelope = np.exp(-0.5 * (qdamp * grid) ** 2) * np.sin(np.pi / 2 * fade) ** 2
     if diameter is not None:
         envelope *= np.where(grid < diameter, 1 - 1.5 * grid / diameter + 0.5 * (grid / diameter) ** 3, 0)
     q = np.pi / (_STEP * (_LENGTH + 1)) * np.arange(1, _LENGTH + 1)
@@ -256,10 +273,10 @@ def crystal_gr(
     def in_q(g: Array) -> Array:
         return dst(np.concatenate([g * envelope, np.zeros(_LENGTH - len(grid))]), type=1)[:used]
 
-    kinds = list(dict.fromkeys(zip(crystal.elements, crystal.u_iso.tolist(), strict=True)))
+    kinds = _kinds(crystal)
     strength = _pair_strength(tuple(crystal.elements), q[:used], weights)
     spectrum[:used] = in_q(-4 * np.pi * crystal.density * grid)
-    for pair in _neighbours(_hashable(crystal), float(grid[-1]) / crystal.a * 1.02 + 0.5):
+    for pair in _neighbours(*_structure(crystal), int(grid[-1] / crystal.a) + 2):
         (one, u_one), (other, u_other) = kinds[pair.first], kinds[pair.second]
         distance = pair.distance * crystal.a
         reduction = 1 - delta1 / distance - delta2 / distance**2 + (qbroad * distance) ** 2
@@ -300,29 +317,33 @@ def _pair_strength(elements: tuple[str, ...], q: Array, weights: Weights) -> dic
     return {(i, j): factors[i] * factors[j] / average**2 for i in factors for j in factors}
 
 
-def _hashable(crystal: Crystal) -> tuple[Any, ...]:
-    kinds = list(dict.fromkeys(zip(crystal.elements, crystal.u_iso.tolist(), strict=True)))
+def _kinds(crystal: Crystal) -> list[tuple[str, float]]:
+    """Return the kinds of atoms: element and U_iso."""
+    return list(dict.fromkeys(zip(crystal.elements, crystal.u_iso.tolist(), strict=True)))
+
+
+def _structure(crystal: Crystal) -> tuple[tuple[int, ...], tuple[tuple[float, ...], ...]]:
+    """Return kind and position of each atom: what the neighbours depend on, in a form that can be a key."""
+    kinds = _kinds(crystal)
     kind_of = tuple(kinds.index(kind) for kind in zip(crystal.elements, crystal.u_iso.tolist(), strict=True))
     return kind_of, tuple(map(tuple, crystal.positions.tolist()))
 
 
 @functools.lru_cache(maxsize=8)
-def _neighbours(structure: tuple[Any, ...], reach: float) -> list[_Neighbours]:
+def _neighbours(kinds: tuple[int, ...], positions: tuple[tuple[float, ...], ...], reach: int) -> list[_Neighbours]:
     """Return the neighbours up to ``reach`` lattice parameters, found with a k-d tree, equal distances collected."""
     from scipy.spatial import cKDTree
 
-    kind_of, positions = np.array(structure[0]), np.array(structure[1])
-    cells = np.arange(-int(reach) - 1, int(reach) + 2)
+    kind_of, sites = np.array(kinds), np.array(positions)
+    cells = np.arange(-reach - 1, reach + 2)
     origins = np.stack(np.meshgrid(cells, cells, cells, indexing="ij"), axis=-1).reshape(-1, 3)
-    origins = origins[np.linalg.norm(origins, axis=1) <= reach + np.sqrt(3)]
-    found = []
+    found: list[_Neighbours] = []
     for second in np.unique(kind_of):
-        tree = cKDTree((origins[:, None] + positions[kind_of == second]).reshape(-1, 3))
+        tree = cKDTree((origins[:, None] + sites[kind_of == second]).reshape(-1, 3))
         for first in np.unique(kind_of):
-            near = tree.query_ball_point(positions[kind_of == first], reach)
-            distances = np.concatenate(
-                [np.linalg.norm(tree.data[some] - centre, axis=1) for some, centre in zip(near, positions[kind_of == first], strict=True)]
-            )
-            values, counts = np.unique(np.round(distances[distances > 1e-6], 7), return_counts=True)
-            found.append(_Neighbours(int(first), int(second), values, counts / len(positions)))
+            centres = sites[kind_of == first]
+            near = zip(tree.query_ball_point(centres, reach), centres, strict=True)
+            apart = np.concatenate([np.linalg.norm(tree.data[some] - centre, axis=1) for some, centre in near])
+            distances, counts = np.unique(np.round(apart[apart > 1e-6], 7), return_counts=True)
+            found.append(_Neighbours(int(first), int(second), distances, counts / len(sites)))
     return found

@@ -103,7 +103,9 @@ def check_orientation(image: Array, usable: NDArray[np.bool_], q: Array) -> Orie
     found: dict[tuple[str, bool], _Rings] = {}
     for transpose in (False, True) if image.shape[0] == image.shape[1] else (False,):
         for flip, (up, right) in _FLIPS.items():
-            turned, valid = ((array.T if transpose else array)[::up, ::right][::step, ::step] for array in (image, usable))
+            turned, valid = (
+                (array.T if transpose else array)[::up, ::right][::step, ::step] for array in (image, usable)
+            )
             found[flip, transpose] = _rings(turned, valid, bins, count)
     given, highest = found["none", False], max(found.values(), key=lambda rings: rings.power - rings.scatter)
     if highest.power <= 0:

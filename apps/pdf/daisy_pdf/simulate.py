@@ -64,11 +64,17 @@ def simulate_exposure(
     rot3: Annotated[float, Param("Rotation 3", unit="rad")] = 0.0,
     polarization: Annotated[float, Param("Polarization factor", ge=-1, le=1)] = 0.99,
     counts: Annotated[float, Param("Mean counts per pixel", gt=0)] = 3000.0,
-    compton: Annotated[float, Param("Compton-like scattering", help="1: as tabulated form factors suggest", ge=0)] = 1.0,
-    container: Annotated[float, Param("Container", help="Scattering of the container, relative to the sample", ge=0)] = 0.3,
+    compton: Annotated[
+        float, Param("Compton-like scattering", help="1: as tabulated form factors suggest", ge=0)
+    ] = 1.0,
+    container: Annotated[
+        float, Param("Container", help="Scattering of the container, relative to the sample", ge=0)
+    ] = 0.3,
     air: Annotated[float, Param("Air", help="Constant scattering, relative to the sample", ge=0)] = 0.03,
     response: Annotated[float, Param("Flat-field variation", help="Relative, over the detector", ge=0, lt=1)] = 0.0,
-    oversample: Annotated[int, Param("Points per pixel side", help="1: the intensity at the pixel centre", ge=1, le=8)] = 2,
+    oversample: Annotated[
+        int, Param("Points per pixel side", help="1: the intensity at the pixel centre", ge=1, le=8)
+    ] = 2,
     qmin: Annotated[float, Param("Lowest Q of the truth", unit="1/Å", ge=0)] = 0.8,
     qmax: Annotated[float, Param("Highest Q of the truth", unit="1/Å", gt=0)] = 24.0,
     rmax: Annotated[float, Param("Largest r of the truth", unit="Å", gt=0)] = 30.0,
@@ -205,7 +211,12 @@ def polarization_weight(directions: Array, factor: float) -> Array:
 
 
 def _project(
-    q: Array, intensities: tuple[Array, ...], geometry: Geometry, shape: tuple[int, int], polarization: float, points: int
+    q: Array,
+    intensities: tuple[Array, ...],
+    geometry: Geometry,
+    shape: tuple[int, int],
+    polarization: float,
+    points: int,
 ) -> list[Array]:
     """Average each I(Q), with polarization and solid angle, over the area of each pixel."""
     nodes, weights = np.polynomial.legendre.leggauss(points)
@@ -277,12 +288,19 @@ def coherent_intensity(crystal: Crystal, q: Array, diameter: float) -> Array:
 def compton_like_intensity(crystal: Crystal, q: Array) -> Array:
     """Return a smooth incoherent intensity per atom, ``Z (1 - (f/Z)^2)`` averaged: like Compton scattering, not a table."""
     z = {element: float(_form_factor(element, np.zeros(1))[0]) for element in crystal.elements}
-    return np.mean([z[element] * (1 - (_form_factor(element, q) / z[element]) ** 2) for element in crystal.elements], axis=0)
+    return np.mean(
+        [z[element] * (1 - (_form_factor(element, q) / z[element]) ** 2) for element in crystal.elements], axis=0
+    )
 
 
 def amorphous_intensity(q: Array) -> Array:
     """Return the intensity of a glassy container: two humps on a falling slope, with mean 1."""
-    profile = 0.5 * np.exp(-(((q - 1.55) / 0.35) ** 2)) + 0.2 * np.exp(-(((q - 3.1) / 0.8) ** 2)) + 0.5 / (1 + (q / 6) ** 2) + 0.1
+    profile = (
+        0.5 * np.exp(-(((q - 1.55) / 0.35) ** 2))
+        + 0.2 * np.exp(-(((q - 3.1) / 0.8) ** 2))
+        + 0.5 / (1 + (q / 6) ** 2)
+        + 0.1
+    )
     return profile / profile.mean()
 
 

@@ -38,7 +38,7 @@ class ChirpZ:
         self.x, self.y = x, y
         half = 0.5 * x.step * y.step
         m, k = np.arange(x.count, dtype=float), np.arange(y.count, dtype=float)
-        self._length = fft.next_fast_len(x.count + y.count - 1)
+        self._length = fft.next_fast_len(x.count + y.count - 1, real=True)  # no factors of 7 and 11: a little faster
         self._before = np.exp(1j * (m * x.step * y.start + half * m * m))
         chirp = np.zeros(self._length, complex)
         chirp[: y.count] = np.exp(-1j * half * k * k)
