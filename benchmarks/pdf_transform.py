@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
 import time
 from collections.abc import Callable
@@ -66,7 +65,9 @@ def main() -> None:
     print(f"largest difference to the sine matrix: {np.abs(ours - matrix).max() / largest:.1e} of max |G|")
     assert np.abs(ours - matrix).max() <= 1e-6 * largest
     theirs = pystog.F_to_G(q, f[0], r)[1]
-    print(f"largest difference to PyStoG (trapezoid, half weight at the ends): {np.abs(ours[0] - theirs).max() / largest:.1e}")
+    print(
+        f"largest difference to PyStoG (trapezoid, half weight at the ends): {np.abs(ours[0] - theirs).max() / largest:.1e}"
+    )
 
     times: dict[str, list[float]] = {"ours": [], "matrix": [], "pystog": [], "rebuilt": []}
     for _ in range(ROUNDS):

@@ -18,7 +18,9 @@ TABLE = HERE.parent / "docs" / "benchmarks" / "results.md"
 def main() -> int:
     """Run the scripts named on the command line, all of them without a name; return the exit status."""
     chosen = sys.argv[1:]
-    scripts = sorted(path for path in HERE.glob("*.py") if not path.name.startswith("_") and path.name != Path(__file__).name)
+    scripts = sorted(
+        path for path in HERE.glob("*.py") if not path.name.startswith("_") and path.name != Path(__file__).name
+    )
     claims: list[dict[str, Any]] = []
     broken: list[str] = []
     for script in scripts:
@@ -55,7 +57,8 @@ def _table(claims: list[dict[str, Any]]) -> str:
     for claim in claims:
         peer = "" if claim["peer"] is None else f"{claim['peer']:.4g}"
         ratio = "" if claim["ratio"] is None else f"{claim['ratio']:.3g}"
-        row = [claim["claim"], f"{claim['ours']:.4g}", peer, claim["unit"], ratio, claim["demand"], verdict[claim["holds"]], f"{claim['load']:.2f}"]
+        figures = [f"{claim['ours']:.4g}", peer, claim["unit"], ratio]
+        row = [claim["claim"], *figures, claim["demand"], verdict[claim["holds"]], f"{claim['load']:.2f}"]
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 
@@ -65,7 +68,10 @@ def _machine() -> str:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return platform.machine()
-    return next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")), platform.machine())
+    return next(
+        (line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")),
+        platform.machine(),
+    )
 
 
 if __name__ == "__main__":

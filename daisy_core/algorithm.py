@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
+import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from pathlib import PurePath
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast, 
 from . import registry
 from .context import Resources
 from .datatypes import app_of
-from .errors import ParameterError
+from .errors import ParameterError, WorkflowError
 from .signature import REQUIRED, Parameter, Port, Signature, check_shape, read_signature
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_NODE_NAME = re.compile(r"[\w-]+\Z")
 
 TRACE: ContextVar[Any] = ContextVar("daisy_trace", default=None)
 """The trace that records algorithm calls into a graph; None while functions simply run."""
@@ -123,7 +127,17 @@ class Algorithm(Generic[P, R]):
         return mapped(self, first, shared, over=over, chunk=chunk, params=params)
 
     def named(self, node_name: str) -> Self:
-        """Return the same algorithm under another node name, for its second use in a workflow."""
+        """Return the same algorithm under another node name, for its second use in a workflow.
+
+        Raises
+        ------
+        WorkflowError
+            If parameters of the node could not be addressed by this name, as ``"node.parameter"``.
+        """
+        if not _NODE_NAME.match(node_name):
+            raise WorkflowError(
+                f"'{node_name}' cannot be the name of a node of {self.name}; use letters, digits, '_' and '-'"
+            )
         other = self._copy()
         other.node_name = node_name
         return other
@@ -180,10 +194,9 @@ class Algorithm(Generic[P, R]):
 
     def check_some_params(self, values: Mapping[str, Any], *, where: str = "") -> None:
         """Check some parameter values, whatever the others are."""
-        from .params import make_model, validate
+        from .params import validate_some
 
-        fields = {name: (item.annotation, ...) for name, item in self.parameters.items() if name in values}
-        validate(make_model(self.name, fields), where or self.name, values)
+        validate_some(self.param_model, where or self.name, values)
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of the parameters, nested ones included."""
@@ -342,32 +355,35 @@ def algorithm(
             if isinstance(target, type)
             else Algorithm(target, **declaration)
         )
-        _refuse_non_json(made)
+        _check_declaration(made)
         registry.register(made)
         return made
 
     return declare if function is None else declare(function)
 
 
-def _refuse_non_json(made: Algorithm[..., Any]) -> None:
-    """Refuse parameters without a JSON schema when they are declared; names defined later are checked at first use."""
-    from .errors import WorkflowError
-
+def _check_declaration(made: Algorithm[..., Any]) -> None:
+    """Refuse parameters that are not JSON, and wrong defaults; with names that are defined later, at first use."""
     try:
         parameters = made.parameters
     except WorkflowError as error:
         if isinstance(error.__cause__, NameError):
-            made.__dict__.pop("signature", None)
             return
         raise
-    if any(not _plainly_json(item.annotation) for item in parameters.values()):
+    if not all(_plainly_right(item) for item in parameters.values()):
         _ = made.param_model
 
 
-def _plainly_json(annotation: Any) -> bool:
-    """True for types that surely have a JSON schema, so that most declarations need no pydantic at import."""
-    inner = getattr(annotation, "__origin__", None) if hasattr(annotation, "__metadata__") else annotation
-    return inner in (int, float, str, bool)
+def _plainly_right(item: Parameter) -> bool:
+    """True for a number, text or bool with a good default, so that most declarations build no pydantic model at import."""
+    marked = hasattr(item.annotation, "__metadata__")
+    kind = item.annotation.__origin__ if marked else item.annotation
+    if kind not in (int, float, str, bool):
+        return False
+    return item.default is REQUIRED or (
+        type(item.default) is kind
+        and all(getattr(operator, name)(item.default, at) for name, at in item.param.bounds().items())
+    )
 
 
 class _Decorator:

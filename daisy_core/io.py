@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -215,7 +215,7 @@ def _read_fabio(path: Path, frame: int | None) -> Image:
 
 
 @contextmanager
-def _fabio_messages() -> Iterator[list[str]]:
+def _fabio_messages() -> Generator[list[str]]:
     """Collect what fabio logs in this thread: of a cut EDF or a wrong CBF checksum it says no more than that."""
     messages: list[str] = []
     thread = threading.get_ident()

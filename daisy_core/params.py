@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
+from . import registry
 from .errors import ParameterError
+from .markers import FileMark
 
 _CONFIG = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
-def _plain(value: Any) -> Any:
-    """Turn NumPy scalars and arrays and lists into the plain values that the strict models take."""
+def _plain(value: Any, annotation: Any) -> Any:
+    """Turn NumPy values, a list for a tuple, and the value of an enum into what the strict models take."""
     if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, (list, tuple)):
-        return tuple(_plain(item) for item in cast("Sequence[Any]", value))
+        value = value.item()
+    elif isinstance(value, np.ndarray):
+        value = value.tolist()
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _plain(value, args[0])
+    if origin in (Union, types.UnionType):
+        fitted = [_plain(value, choice) for choice in args if choice is not types.NoneType]
+        return next((item for item in fitted if type(item) is not type(value)), fitted[0] if fitted else value)
+    if origin in (list, tuple) and isinstance(value, (list, tuple)):
+        items = cast("Sequence[Any]", value)
+        kinds = args if origin is tuple and Ellipsis not in args else args[:1] * len(items)
+        return origin(_plain(item, kinds[place] if place < len(kinds) else Any) for place, item in enumerate(items))
+    if origin is dict and isinstance(value, Mapping):
+        return {key: _plain(item, args[1]) for key, item in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(annotation, type) and issubclass(annotation, Enum) and value in [item.value for item in annotation]:
+        return annotation(value)
     return value
 
 
@@ -33,15 +48,18 @@ class ParameterModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _accept_scientific_values(cls, values: Any) -> Any:
-        if isinstance(values, Mapping):
-            return {key: _plain(value) for key, value in cast("Mapping[str, Any]", values).items()}
-        return values
+        return plain_values(cls, cast("Mapping[str, Any]", values)) if isinstance(values, Mapping) else values
 
     def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise parameter_error(type(self).__name__, error) from None
+            raise parameter_error(
+                type(self).__name__, error.errors(include_url=False), type(self).model_fields
+            ) from None
+
+    # Inside another model pydantic then validates without this ``__init__``, so that a fault is told with its whole path.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
 
 def bounded_schema(schema: dict[str, Any], bounds: Mapping[str, float]) -> dict[str, Any]:
@@ -63,13 +81,13 @@ def bounded_schema(schema: dict[str, Any], bounds: Mapping[str, float]) -> dict[
     return {**schema, **inner}
 
 
-def parameter_error(owner: str, error: ValidationError) -> ParameterError:
-    """Say algorithm, parameter, expected and got, one line for each fault."""
+def parameter_error(owner: str, faults: Iterable[Any], known: Iterable[str] = ()) -> ParameterError:
+    """Say algorithm, parameter, expected and got, one line for each fault; suggest a known name for an unknown one."""
     lines: list[str] = []
-    for fault in error.errors(include_url=False):
+    for fault in faults:
         name = ".".join(str(part) for part in fault["loc"] if not _is_type_label(part)) or "parameters"
         if fault["type"] == "extra_forbidden":
-            lines.append(f"{owner}: unknown parameter '{name}'")
+            lines.append(f"{owner}: unknown parameter '{name}'{registry.suggest(name, known)}")
         elif fault["type"] == "missing":
             lines.append(f"{owner}: parameter '{name}' is required and has no default")
         else:
@@ -83,6 +101,29 @@ def parameter_error(owner: str, error: ValidationError) -> ParameterError:
 def _is_type_label(part: Any) -> bool:
     """Pydantic puts union branches such as ``tuple[float, ...]`` into the location of a fault; people need names."""
     return isinstance(part, str) and (part in ("float", "int", "str", "bool", "none") or "[" in part)
+
+
+def validate_some(model: type[BaseModel], owner: str, values: Mapping[str, Any]) -> None:
+    """Check some values, whatever the others are.
+
+    Raises
+    ------
+    ParameterError
+        As :func:`validate`.
+    """
+    try:
+        model.__pydantic_validator__.validate_python(plain_values(model, values))
+    except ValidationError as error:
+        absent = {(name,) for name in model.model_fields if name not in values}
+        faults = [fault for fault in error.errors(include_url=False) if fault["loc"] not in absent]
+        if faults:
+            raise parameter_error(owner, faults, model.model_fields) from None
+
+
+def plain_values(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with NumPy scalars and arrays, lists and enum values turned into what the model takes."""
+    fields = model.model_fields
+    return {name: _plain(value, fields[name].annotation if name in fields else Any) for name, value in values.items()}
 
 
 class _Declared(BaseModel):
@@ -105,9 +146,9 @@ def validate(model: type[BaseModel], owner: str, values: Mapping[str, Any]) -> d
     except ValidationError:
         pass  # NumPy scalars and lists are fine as well: once more with plain values
     try:
-        return check({name: _plain(value) for name, value in values.items()}).__dict__
+        return check(plain_values(model, values)).__dict__
     except ValidationError as error:
-        raise parameter_error(owner, error) from None
+        raise parameter_error(owner, error.errors(include_url=False), model.model_fields) from None
 
 
 def make_model(owner: str, fields: Mapping[str, tuple[Any, Any]]) -> type[BaseModel]:
@@ -123,30 +164,32 @@ def make_model(owner: str, fields: Mapping[str, tuple[Any, Any]]) -> type[BaseMo
     Raises
     ------
     ParameterError
-        If a parameter has no JSON schema.
+        If a default is not what the parameter takes.
     """
-    for name, (annotation, default) in fields.items():
-        try:
-            TypeAdapter(annotation).json_schema() if _is_model(annotation) else TypeAdapter(
-                annotation, config=_CONFIG
-            ).json_schema()
-        except Exception as error:
-            raise ParameterError(
-                f"{owner}: parameter '{name}' of type {annotation} has no JSON schema ({type(error).__name__}); "
-                "parameters are numbers, strings, enums or parameter models: pass anything else as a positional port"
-            ) from error
-        if default is not ... and callable(default):
-            raise ParameterError(f"{owner}: the default of parameter '{name}' is not a plain value: {default!r}")
-    return create_model(owner, __base__=_Declared, **cast("dict[str, Any]", dict(fields)))
+    made = create_model(owner, __base__=_Declared, **cast("dict[str, Any]", dict(fields)))
+    try:
+        validate_some(made, owner, {name: default for name, (_, default) in fields.items() if default is not ...})
+    except ParameterError as error:
+        raise ParameterError(str(error).replace(": parameter '", ": the default of parameter '")) from None
+    return made
 
 
-def _is_model(annotation: Any) -> bool:
-    origin = get_origin(annotation)
+def is_json(annotation: Any, seen: tuple[Any, ...] = ()) -> bool:
+    """True for types whose values are JSON: numbers, text, choices, and sequences and parameter models of them."""
+    origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _is_model(get_args(annotation)[0])
-    if origin in (Union, types.UnionType):
-        return any(_is_model(item) for item in get_args(annotation))
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        return not any(isinstance(mark, FileMark) for mark in args[1:]) and is_json(args[0], seen)
+    if annotation in (int, float, str, bool, types.NoneType) or annotation in seen:
+        return True
+    if origin is Literal:
+        return all(isinstance(item, (int, str, types.NoneType)) for item in args)
+    if origin in (Union, types.UnionType, tuple, list) or (origin is dict and args[0] is str):
+        return all(is_json(item, seen) for item in args if item is not Ellipsis)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return all(is_json(type(item.value)) for item in annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return all(is_json(item.annotation, (*seen, annotation)) for item in annotation.model_fields.values())
+    return False
 
 
 def model_of(annotation: Any) -> type[BaseModel] | None:
@@ -171,6 +214,10 @@ def to_json(value: Any) -> Any:
     """Return a parameter value as plain JSON data."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, np.ndarray):
+        return cast("Any", value).tolist()
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, (list, tuple)):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from .datatypes import Field, describe, fields_of, is_data, strip_optional
-from .errors import WorkflowError
+from .errors import ParameterError, WorkflowError
 from .markers import FileMark, Param
 
 REQUIRED: Any = inspect.Parameter.empty
@@ -122,12 +122,16 @@ def read_signature(name: str, function: Callable[..., Any], *, skip_self: bool =
     ------
     WorkflowError
         If a type hint names something that does not exist, or a parameter has no type.
+    ParameterError
+        If a parameter is not JSON.
     """
     signature = check_shape(name, function, skip_self=skip_self)
     try:
         hints = typing.get_type_hints(function, include_extras=True)
     except NameError as error:
         raise WorkflowError(f"{name}: a type hint names '{error.name}', which its module does not define") from error
+    from .params import is_json
+
     ports: dict[str, Port] = {}
     parameters: dict[str, Parameter] = {}
     for item in signature.parameters.values():
@@ -135,6 +139,11 @@ def read_signature(name: str, function: Callable[..., Any], *, skip_self: bool =
             if item.name not in hints:
                 raise WorkflowError(
                     f"{name}: parameter '{item.name}' needs a type, for example '{item.name}: float = 1.0'"
+                )
+            if not is_json(hints[item.name]):
+                raise ParameterError(
+                    f"{name}: parameter '{item.name}' of type {type_name(hints[item.name])} is not JSON; parameters are numbers, "
+                    "text, choices, or sequences and parameter models of them: pass anything else as a positional port"
                 )
             parameters[item.name] = Parameter(item.name, hints[item.name], item.default)
         else:

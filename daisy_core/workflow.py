@@ -254,13 +254,19 @@ class Workflow(Algorithm[P, R]):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by registry name, or by JSON where there is no function."""
         if self._fixed is not None:
-            return Workflow.from_json, (self.to_json(),)
-        return super().__reduce__()
+            return _unpickle, (self.to_json(), self._overrides)
+        return _unpickle, (super().__reduce__(), self._overrides)
 
     def _repr_html_(self) -> str:
         from .views import workflow_html
 
         return workflow_html(self)
+
+
+def _unpickle(made_from: Any, overrides: Mapping[str, Any]) -> Workflow[..., Any]:
+    """Return a workflow when it is unpickled, from its JSON or by its registry name, with its parameters set."""
+    found = Workflow.from_json(made_from) if isinstance(made_from, str) else made_from[0](*made_from[1])
+    return found.with_params(overrides) if overrides else found
 
 
 def _from_content(content: Mapping[str, Any]) -> Workflow[..., Any]:

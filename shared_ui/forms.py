@@ -268,7 +268,7 @@ def _step(value: Any) -> float:
 def _text(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return " ".join(_text(item) for item in value)
-    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return "" if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def _parsed(field: FormField, given: Any) -> Any:
@@ -277,7 +277,7 @@ def _parsed(field: FormField, given: Any) -> Any:
         return tuple(choice for choice in field.choices if choice in given)
     if field.kind == "numbers":
         try:
-            return tuple(float(word) for word in given.replace(",", " ").split())
+            return tuple(int(word) if word.lstrip("-").isdigit() else float(word) for word in given.replace(",", " ").split())
         except ValueError:
             return given
     if field.kind == "json":

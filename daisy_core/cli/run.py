@@ -176,13 +176,14 @@ def _summarise(console: Console, name: str, value: Any) -> None:
     from ..datatypes import is_data, summary_rows
 
     if not is_data(value):
-        console.print(f"{name}: {escape(repr(value)[:200])}", highlight=False)
+        console.print(f"{name}: {escape(repr(value)[:200])}", highlight=False, soft_wrap=True)
         return
     for field, what, unit in summary_rows(value):
         if field not in ("warnings", "config"):
             console.print(
                 f"  {name if name != 'result' else ''}{'.' if name != 'result' else ''}{field}: {escape(what)} {unit}",
                 highlight=False,
+                soft_wrap=True,
             )
     for warning in getattr(value, "warnings", ()):
-        console.print(f"  [yellow]warning:[/] {escape(warning)}", highlight=False)
+        console.print(f"  [yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)

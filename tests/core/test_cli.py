@@ -90,7 +90,9 @@ def _name(folder: Path, function: str) -> str:
 
 
 def test_a_run_writes_results_and_leaves_a_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status = main(["run", _name(folder, "scale"), "a b#ü.txt", "--factor", "3", "--out", "out.nxs", "--context", "sample=Ni"])
+    status = main(
+        ["run", _name(folder, "scale"), "a b#ü.txt", "--factor", "3", "--out", "out.nxs", "--context", "sample=Ni"]
+    )
     assert status == 0
     np.testing.assert_array_equal(nexus.read("out.nxs")["result"].counts, [30.0, 60.0])
     (run,) = list_runs()
@@ -106,7 +108,18 @@ def test_results_of_one_run_are_the_input_of_the_next(folder: Path) -> None:
 
 
 def test_reader_options_lists_and_model_fields_are_options(folder: Path) -> None:
-    words = ["run", _name(folder, "scaled_total"), "a b#ü.txt", "a b#ü.txt", "--spectra.column", "2", "--width", "5", "--out", "t.nxs"]
+    words = [
+        "run",
+        _name(folder, "scaled_total"),
+        "a b#ü.txt",
+        "a b#ü.txt",
+        "--spectra.column",
+        "2",
+        "--width",
+        "5",
+        "--out",
+        "t.nxs",
+    ]
     assert main(words) == 0
     assert nexus.read("t.nxs")["result"] == 2 * 2 * 300.0 * 5
 
@@ -118,15 +131,30 @@ def test_open_parameters_of_nodes_are_options(folder: Path) -> None:
 
 def test_a_parameter_model_is_filled_from_json_and_options_override_it(folder: Path) -> None:
     Path("set.json").write_text('{"width": 7, "edge": "8"}', encoding="utf-8")
-    assert main(["run", _name(folder, "total"), "--spectra", "a b#ü.txt", "--smoothing", "@set.json", "--out", "t.nxs"]) == 0
+    assert (
+        main(["run", _name(folder, "total"), "--spectra", "a b#ü.txt", "--smoothing", "@set.json", "--out", "t.nxs"])
+        == 0
+    )
     assert nexus.read("t.nxs")["result"] == 30.0 * 7
     assert main(["run", _name(folder, "total"), "--spectra", "a b#ü.txt", "--smoothing", "@set.json", "--smoothing.width", "2",
                  "--edge", "8", "--offset", "0.5", "--out", "t.nxs"]) == 0  # fmt: skip
     assert nexus.read("t.nxs")["result"] == 30.0 * 2 + 0.5
 
 
-def test_a_parameter_marked_for_readers_is_their_default_and_a_conflict_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["run", _name(folder, "total"), "a b#ü.txt", "--smoothing.column", "2", "--smoothing.width", "1", "--out", "t.nxs"]
+def test_a_parameter_marked_for_readers_is_their_default_and_a_conflict_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "run",
+        _name(folder, "total"),
+        "a b#ü.txt",
+        "--smoothing.column",
+        "2",
+        "--smoothing.width",
+        "1",
+        "--out",
+        "t.nxs",
+    ]
     assert main(words) == 0
     assert nexus.read("t.nxs")["result"] == 300.0
     assert main([*words, "--spectra.column", "1"]) == 2
@@ -147,12 +175,16 @@ def test_a_parameter_marked_for_readers_is_their_default_and_a_conflict_is_refus
         (["more.txt"], "too many inputs"),
     ],
 )
-def test_wrong_options_are_refused_with_a_reason(folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str) -> None:
+def test_wrong_options_are_refused_with_a_reason(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
     assert main(["run", _name(folder, "scale"), "a b#ü.txt", *words]) == 2
     assert says in capsys.readouterr().err
 
 
-def test_a_missing_file_is_named_and_the_run_is_recorded_as_failed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_is_named_and_the_run_is_recorded_as_failed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["run", _name(folder, "scale"), "a b#u.txt"]) == 2
     assert "no such file: a b#u.txt; did you mean 'a b#ü.txt'?" in capsys.readouterr().err
     assert [run.state() for run in list_runs()] == ["failed"]
@@ -184,7 +216,9 @@ def test_help_names_ports_options_units_and_defaults(folder: Path, capsys: pytes
         assert part in text
 
 
-def test_list_and_show_know_plug_ins_and_json(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_and_show_know_plug_ins_and_json(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from daisy_core import registry
 
     monkeypatch.setenv("DAISY_PLUGINS", str(folder))
@@ -214,7 +248,11 @@ def test_runs_lists_and_shows_and_refuses_what_is_no_id(folder: Path, capsys: py
     assert main(["run", _name(folder, "scale"), "a b#ü.txt", "--quiet"]) == 0
     (run,) = list_runs()
     assert main(["runs", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[0] == {"id": run.id, "state": "succeeded", "workflow": run.request()["workflow"]}
+    assert json.loads(capsys.readouterr().out)[0] == {
+        "id": run.id,
+        "state": "succeeded",
+        "workflow": run.request()["workflow"],
+    }
     assert main(["runs", run.id]) == 0
     assert "succeeded" in capsys.readouterr().out
     assert main(["runs", "../../etc"]) == 1
@@ -223,7 +261,9 @@ def test_runs_lists_and_shows_and_refuses_what_is_no_id(folder: Path, capsys: py
 
 def test_cancel_from_another_process_ends_a_run_and_its_status_says_so(folder: Path) -> None:
     command = [sys.executable, "-m", "daisy_core.cli", "run", _name(folder, "dream"), "a b#ü.txt"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ}
+    )
     run = _running(process)
     assert main(["cancel", run.id]) == 0
     _, errors = process.communicate(timeout=20)
@@ -233,7 +273,9 @@ def test_cancel_from_another_process_ends_a_run_and_its_status_says_so(folder: P
 
 def test_control_c_cancels_the_run(folder: Path) -> None:
     command = [sys.executable, "-m", "daisy_core.cli", "run", _name(folder, "dream"), "a b#ü.txt"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ}
+    )
     run = _running(process)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)

@@ -94,7 +94,7 @@ def accepted(**params: Any) -> Any:
         ("numbers", "12", "a valid tuple"),
         ("listed", ["a"], "a valid number"),
         ("table", {"a": "b"}, "a valid number"),
-        ("shape", "square", "'flat' or 'round'"),
+        ("shape", "square", "an instance of Shape"),
         ("window", {"low": -1.0}, "greater than or equal to 0"),
         ("window", {"lo": 1.0}, "unknown parameter 'window.lo'"),
         ("window", 5, "Window"),

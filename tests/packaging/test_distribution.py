@@ -38,7 +38,19 @@ def test_importing_the_kernel_imports_nothing_heavy(tmp_path: Path) -> None:
     code = "import sys, daisy_core; print(' '.join(sorted({name.partition('.')[0] for name in sys.modules})))"
     loaded = set(_run([sys.executable, "-c", code], tmp_path).stdout.split())
     assert "daisy_core" in loaded
-    assert not loaded & {"pandas", "xarray", "torch", "scipy", "pyFAI", "dask", "streamlit", "h5py", "rich", "fabio", "daisy_pdf"}
+    assert not loaded & {
+        "pandas",
+        "xarray",
+        "torch",
+        "scipy",
+        "pyFAI",
+        "dask",
+        "streamlit",
+        "h5py",
+        "rich",
+        "fabio",
+        "daisy_pdf",
+    }
 
 
 def test_listing_the_apps_imports_no_heavy_package(tmp_path: Path) -> None:
@@ -53,15 +65,39 @@ def test_a_new_app_works_from_outside_the_repository(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     assert main(["new", "app", "raman"]) == 0
     site = tmp_path / "site"
-    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--target", str(site), "./daisy-raman"]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "--target",
+        str(site),
+        "./daisy-raman",
+    ]
     done = _run(install, tmp_path)
     assert done.returncode == 0, done.stderr
     listed = _run([sys.executable, "-m", "daisy_core.cli", "list", "raman"], tmp_path, PYTHONPATH=str(site))
     assert "raman.reduce" in listed.stdout, listed.stderr
-    tested = _run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "daisy-raman"], tmp_path, PYTHONPATH=str(site))
+    tested = _run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "daisy-raman"], tmp_path, PYTHONPATH=str(site)
+    )
     assert tested.returncode == 0, tested.stdout
     (tmp_path / "curve.txt").write_text("0 1\n1 2\n2 3\n", encoding="utf-8")
-    run = [sys.executable, "-m", "daisy_core.cli", "run", "raman.reduce", "curve.txt", "--width", "3", "--out", "out.nxs"]
+    run = [
+        sys.executable,
+        "-m",
+        "daisy_core.cli",
+        "run",
+        "raman.reduce",
+        "curve.txt",
+        "--width",
+        "3",
+        "--out",
+        "out.nxs",
+    ]
     assert _run(run, tmp_path, PYTHONPATH=str(site)).returncode == 0
     assert (tmp_path / "out.nxs").is_file()
 

@@ -21,7 +21,10 @@ Q = np.arange(0.4, 25.001, 0.02)
 def nickel_like(q: np.ndarray = Q, *, scale: float = 50.0) -> np.ndarray:
     """Intensity of atoms at a few sharp distances, in arbitrary units."""
     f2 = mean_scattering("Ni", q).squared_mean
-    waves = sum(weight * np.sin(q * r) / (q * r) * np.exp(-0.003 * q**2) for r, weight in ((2.49, 1.2), (3.52, 0.6), (4.31, 2.4)))
+    waves = sum(
+        weight * np.sin(q * r) / (q * r) * np.exp(-0.003 * q**2)
+        for r, weight in ((2.49, 1.2), (3.52, 0.6), (4.31, 2.4))
+    )
     return scale * f2 * (1 + waves)
 
 

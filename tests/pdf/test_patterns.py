@@ -77,7 +77,12 @@ def test_third_column_is_the_uncertainty(write: Write) -> None:
 
 @pytest.mark.parametrize(
     "head",
-    ["     490\n", "a title\nQ (Inverse Angstroms)\nIntensity\n       490\n", "junk 1 2 3\n490 0.05 0.5 25\n", "\ufeff# note\n"],
+    [
+        "     490\n",
+        "a title\nQ (Inverse Angstroms)\nIntensity\n       490\n",
+        "junk 1 2 3\n490 0.05 0.5 25\n",
+        "\ufeff# note\n",
+    ],
 )
 def test_any_header_may_stand_above_the_numbers(write: Write, head: str) -> None:
     assert read_pattern(write(Q, I, head=head), dataformat="QA").q.size == Q.size
@@ -145,7 +150,9 @@ def test_radians_are_refused(write: Write) -> None:
 def test_angles_need_a_wavelength(write: Write) -> None:
     with pytest.raises(InputError, match="wavelength"):
         read_pattern(write(Q, I), dataformat="twotheta")
-    assert read_pattern(write(Q, I, head="# Wavelength: 2e-11 m\n"), dataformat="twotheta").wavelength == pytest.approx(0.2)
+    assert read_pattern(write(Q, I, head="# Wavelength: 2e-11 m\n"), dataformat="twotheta").wavelength == pytest.approx(
+        0.2
+    )
 
 
 def test_given_wavelength_wins_for_angles_and_says_so(write: Write) -> None:

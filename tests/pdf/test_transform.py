@@ -159,7 +159,9 @@ def test_interpolation_is_linear_and_holds_the_ends(seed: int) -> None:
 def test_nodes_that_share_data_share_errors() -> None:
     q, grid = np.arange(0.0, 4.0), Grid(0.0, 0.5, 7)
     sigma = np.array([1.0, 2.0, 3.0, 4.0])
-    spread = np.array([[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0, 1, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 1, 0], [0, 0, 0.5, 0.5], [0, 0, 0, 1]])
+    spread = np.array(
+        [[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0, 1, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 1, 0], [0, 0, 0.5, 0.5], [0, 0, 0, 1]]
+    )
     expected = spread @ np.diag(sigma**2) @ spread.T
     np.testing.assert_allclose(Interpolation(q, grid).covariance(sigma).toarray(), expected, atol=1e-14)
 

@@ -36,7 +36,9 @@ def rw(curve: Array, reference: Array) -> float:
     """
     curve, reference = np.asarray(curve, float), np.asarray(reference, float)
     if curve.shape != reference.shape:
-        raise InputError(f"the curves have different shapes: {curve.shape} and {reference.shape}; interpolate one first")
+        raise InputError(
+            f"the curves have different shapes: {curve.shape} and {reference.shape}; interpolate one first"
+        )
     norm = float(np.sum(reference**2))
     if norm == 0:
         raise InputError("the reference curve is zero everywhere")

@@ -33,7 +33,9 @@ class Pattern:
     def twotheta(self) -> Array:
         """Scattering angle 2theta in degrees, where the wavelength is known."""
         if self.wavelength is None:
-            raise InputError(f"pattern {self.source or '(in memory)'} has no wavelength, so its Q cannot be shown as 2theta")
+            raise InputError(
+                f"pattern {self.source or '(in memory)'} has no wavelength, so its Q cannot be shown as 2theta"
+            )
         return np.degrees(2 * np.arcsin(np.clip(self.q * self.wavelength / (4 * np.pi), -1, 1)))
 
 

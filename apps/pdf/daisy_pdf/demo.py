@@ -68,7 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     size = arguments.size
     exposure = simulate_exposure(crystal="Ni", rows=size, columns=size, pixel=0.4096 / size, qmin=QMIN, qmax=QMAX)
     files = write_exposure(exposure, out)
-    print(f"simulated a nickel exposure of {size} x {size} pixels with {exposure.image.sum():.3g} counts ({_since(started)})")
+    print(
+        f"simulated a nickel exposure of {size} x {size} pixels with {exposure.image.sum():.3g} counts ({_since(started)})"
+    )
 
     started = time.perf_counter()
     config = PDFConfig(composition="Ni", qmin=QMIN, qmax=QMAX, rmax=30.0)
@@ -83,7 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     page = out / "demo.html"
     page.write_text(report(result, exposure, found), encoding="utf-8")
     print(_table(found, result))
-    print(f"\nplots          {page}\nG(r)           {out / 'Ni.gr'}\nresults        {run.folder.results if run.folder else ''}")
+    print(
+        f"\nplots          {page}\nG(r)           {out / 'Ni.gr'}\nresults        {run.folder.results if run.folder else ''}"
+    )
     print(f"\nThe same on the screen:   .venv/bin/daisy ui pdf --root {out}")
     return 0 if found.rw < 0.1 else 1
 
@@ -105,11 +109,16 @@ def _since(started: float) -> str:
 
 def _rows(found: Comparison, result: PDFResult) -> list[tuple[str, str, str]]:
     off = found.lattice / found.true_lattice - 1
+    sigma = 0.0 if result.gr.sigma is None else float(np.mean(result.gr.sigma))
     return [
         ("Rw of G(r), 1.5 to 30 Å", f"{found.rw:.4f}", "scale fitted; 0.10 allowed"),
-        ("lattice parameter", f"{found.lattice:.5f} ± {found.lattice_sigma:.5f} Å", f"truth {found.true_lattice:.5f} Å ({off:+.1e})"),
+        (
+            "lattice parameter",
+            f"{found.lattice:.5f} ± {found.lattice_sigma:.5f} Å",
+            f"truth {found.true_lattice:.5f} Å ({off:+.1e})",
+        ),
         ("Rw of the refined model", f"{found.fit.rw:.4f}", "nickel, fitted to the reduced G(r)"),
-        ("mean sigma of G(r)", f"{np.mean(result.gr.sigma if result.gr.sigma is not None else np.nan):.4f} 1/Å^2", "from counting statistics"),
+        ("mean sigma of G(r)", f"{sigma:.4f} 1/Å^2", "from counting statistics"),
     ]
 
 
@@ -125,8 +134,12 @@ def report(result: PDFResult, exposure: SimulatedExposure, found: Comparison) ->
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
-    figure: Any = make_subplots(rows=3, cols=1, vertical_spacing=0.09, subplot_titles=(
-        "G(r): reduced (one scale fitted) and truth", "F(Q) and what the polynomial took off", "I(Q) after background subtraction"))  # fmt: skip
+    titles = (
+        "G(r): reduced (one scale fitted) and truth",
+        "F(Q) and the polynomial taken off",
+        "I(Q) after subtraction",
+    )
+    figure: Any = make_subplots(rows=3, cols=1, vertical_spacing=0.09, subplot_titles=titles)
     gr, truth = result.gr, exposure.truth
     scaled = found.scale * gr.g
     curves = [

@@ -18,7 +18,7 @@ ROUNDED = 1e-4
 _NODE = 1e-3
 """A node that misses the end of the data by less than this part of a step belongs to them: printed steps are rounded."""
 
-_LONGEST = 2_000_000
+_LONGEST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def r_grid(rmin: float, rmax: float, rstep: float) -> Grid:
     Raises
     ------
     ParameterError
-        If ``rmin`` is not below ``rmax``, or the grid would have more than two million points.
+        If ``rmin`` is not below ``rmax``, or the grid would have more than a million points.
     """
     if not rmin < rmax:
         raise ParameterError(f"rmin = {rmin:g} must be below rmax = {rmax:g} Å")

@@ -119,7 +119,7 @@ def integrate(
     bad, notes = _bad_pixels(image, mask, dark, flat, geometry)
 
     signal, variance = _signal(image, dark, bad, gain)
-    integrator = _integrator(_key(geometry), image.shape, npt, split, qmin, qmax)
+    integrator = integrator_for(geometry, image.shape, npt, split, qmin, qmax)
     binned = integrator.integrate1d_ng(
         signal, npt, unit="q_A^-1", method=(split, "csr", "cython"), variance=variance,
         flat=None if flat is None else _normalised(flat, bad), radial_range=_radial_range(integrator, image.shape, qmin, qmax),
@@ -229,12 +229,12 @@ def _detector_mask(name: str, orientation: int, shape: tuple[int, ...]) -> NDArr
     """Return the built-in mask of a named detector (module gaps), nothing masked where it has none of this shape."""
     from pyFAI.detectors import detector_factory
 
-    mask = detector_factory(name, {"orientation": orientation}).mask
+    mask: Any = detector_factory(name, {"orientation": orientation}).mask
     return mask != 0 if mask is not None and mask.shape == shape else np.zeros(shape, bool)
 
 
 def _signal(image: Image, dark: Image | None, bad: NDArray[np.bool_], gain: float) -> tuple[Image, Image]:
-    """Return signal and variance as float32, NaN and zero where bad: pyFAI leaves NaN out whatever mask it was set up for."""
+    """Return signal and variance as float32, NaN and zero where bad: pyFAI leaves NaN out."""
     signal = image.astype(np.float32)
     variance = np.maximum(signal, 0)
     if dark is not None:
@@ -250,26 +250,39 @@ def _normalised(flat: Image, bad: NDArray[np.bool_]) -> Image:
     return (flat / np.mean(flat, where=~bad, dtype=np.float64)).astype(np.float32)
 
 
-def _key(geometry: Geometry) -> tuple[float, ...]:
-    return (geometry.distance, geometry.poni1, geometry.poni2, geometry.rot1, geometry.rot2, geometry.rot3,
-            geometry.pixel1, geometry.pixel2, geometry.wavelength, geometry.orientation)  # fmt: skip
+def integrator_for(
+    geometry: Geometry,
+    shape: tuple[int, ...],
+    npt: int = 2000,
+    split: Split = "no",
+    qmin: float | None = None,
+    qmax: float | None = None,
+) -> Any:
+    """Return a pyFAI integrator, kept for the next call with its sparse matrix for these bins.
+
+    The mask is no part of it: pixels are left out as NaN, so that a mask that changes from frame to frame costs nothing.
+    """
+    numbers = (geometry.distance, geometry.poni1, geometry.poni2, geometry.rot1, geometry.rot2, geometry.rot3)
+    pixels = (geometry.pixel1, geometry.pixel2, geometry.orientation)
+    return _integrator(numbers, pixels, geometry.wavelength, shape, (npt, split, qmin, qmax))
 
 
 @lru_cache(maxsize=4)
 def _integrator(
-    key: tuple[float, ...], shape: tuple[int, int], npt: int, split: Split, qmin: float | None, qmax: float | None
+    numbers: tuple[float, ...],
+    pixels: tuple[float, ...],
+    wavelength: float,
+    shape: tuple[int, ...],
+    bins: tuple[Any, ...],
 ) -> Any:
-    """Return a pyFAI integrator that keeps its sparse matrix for these bins; the mask is no part of it (see ``_signal``)."""
+    """Make an integrator; pyFAI keeps one matrix in each, so ``bins`` is part of the key."""
     try:
         from pyFAI.detectors import Detector
         from pyFAI.integrator.azimuthal import AzimuthalIntegrator
     except ImportError:
         raise InputError('integrating images needs pyFAI, which is missing: pip install "daisy-suite[pdf]"') from None
-    distance, poni1, poni2, rot1, rot2, rot3, pixel1, pixel2, wavelength, orientation = key
-    detector = Detector(pixel1, pixel2, max_shape=shape, orientation=int(orientation))
-    return AzimuthalIntegrator(
-        distance, poni1, poni2, rot1, rot2, rot3, detector=detector, wavelength=wavelength * 1e-10
-    )
+    detector = Detector(pixels[0], pixels[1], max_shape=shape, orientation=int(pixels[2]))
+    return AzimuthalIntegrator(*numbers, detector=detector, wavelength=wavelength * 1e-10)
 
 
 def _radial_range(

@@ -271,7 +271,7 @@ def crystal_gr(
     spectrum = np.zeros(_LENGTH)
 
     def in_q(g: Array) -> Array:
-        return dst(np.concatenate([g * envelope, np.zeros(_LENGTH - len(grid))]), type=1)[:used]
+        return np.asarray(dst(np.concatenate([g * envelope, np.zeros(_LENGTH - len(grid))]), type=1))[:used]
 
     kinds = _kinds(crystal)
     strength = _pair_strength(tuple(crystal.elements), q[:used], weights)
@@ -282,7 +282,7 @@ def crystal_gr(
         reduction = 1 - delta1 / distance - delta2 / distance**2 + (qbroad * distance) ** 2
         width = np.sqrt((u_one + u_other) * np.maximum(reduction, 0.05))
         spectrum[:used] += strength[one, other] * in_q(_peaks(grid, distance, pair.number, width))
-    limited = idst(spectrum * passed, type=1)[: len(grid)]
+    limited = np.asarray(idst(spectrum * passed, type=1))[: len(grid)]
     return CubicSpline(np.append(0, grid), np.append(0, limited))(r)
 
 
@@ -332,14 +332,14 @@ def _structure(crystal: Crystal) -> tuple[tuple[int, ...], tuple[tuple[float, ..
 @functools.lru_cache(maxsize=8)
 def _neighbours(kinds: tuple[int, ...], positions: tuple[tuple[float, ...], ...], reach: int) -> list[_Neighbours]:
     """Return the neighbours up to ``reach`` lattice parameters, found with a k-d tree, equal distances collected."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     kind_of, sites = np.array(kinds), np.array(positions)
     cells = np.arange(-reach - 1, reach + 2)
     origins = np.stack(np.meshgrid(cells, cells, cells, indexing="ij"), axis=-1).reshape(-1, 3)
     found: list[_Neighbours] = []
     for second in np.unique(kind_of):
-        tree = cKDTree((origins[:, None] + sites[kind_of == second]).reshape(-1, 3))
+        tree = KDTree((origins[:, None] + sites[kind_of == second]).reshape(-1, 3))
         for first in np.unique(kind_of):
             centres = sites[kind_of == first]
             near = zip(tree.query_ball_point(centres, reach), centres, strict=True)

@@ -84,7 +84,7 @@ def orientation_check(image: Frame, geometry: Geometry, mask: Mask | None = None
     >>> orientation_check(image, read_poni("CeO2.poni")).flip  # doctest: +SKIP
     'vertical'
     """
-    from .integration import _integrator, _key
+    from .integration import integrator_for
 
     image = np.asarray(image)
     usable = np.isfinite(image) & (image >= 0)
@@ -92,8 +92,8 @@ def orientation_check(image: Frame, geometry: Geometry, mask: Mask | None = None
         if np.shape(mask) != image.shape:
             raise InputError(f"the mask has the shape {np.shape(mask)} but the image {image.shape}; they must agree")
         usable &= np.asarray(mask) == 0
-    integrator = _integrator(_key(geometry), image.shape, 2000, "no", None, None)
-    return check_orientation(image, usable, integrator.center_array(image.shape, unit="q_A^-1"))
+    q = integrator_for(geometry, image.shape).center_array(image.shape, unit="q_A^-1")
+    return check_orientation(image, usable, q)
 
 
 def check_orientation(image: Array, usable: NDArray[np.bool_], q: Array) -> OrientationCheck:

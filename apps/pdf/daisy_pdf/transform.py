@@ -77,7 +77,7 @@ def _fft() -> Any:
     return fft
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=32)
 def chirp_z(x: Grid, y: Grid) -> ChirpZ:
     """Return the transform between two grids, kept for the next call."""
     return ChirpZ(x, y)
@@ -110,8 +110,8 @@ def gr_from_fq(q: Array, f: Array, r: Array, *, workers: int = 1) -> Array:
     Examples
     --------
     >>> q, r = np.arange(1, 20, 0.02), np.arange(0, 30, 0.01)
-    >>> gr_from_fq(q, np.sin(2.5 * q), r).argmax() * 0.01
-    2.5
+    >>> int(gr_from_fq(q, np.sin(2.5 * q), r).argmax())  # 2.5 Å
+    250
     """
     grid = _regular(q, "q")
     return (2 / np.pi * grid.step) * chirp_z(grid, _regular(r, "r")).sine(f, workers=workers)

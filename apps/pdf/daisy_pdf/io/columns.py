@@ -6,10 +6,10 @@ import os
 from typing import Any, NamedTuple
 
 import numpy as np
-from daisy_pdf.textfile import read_text
 from numpy.typing import NDArray
 
 from daisy_core import InputError
+from daisy_pdf.textfile import read_text
 
 
 class Columns(NamedTuple):

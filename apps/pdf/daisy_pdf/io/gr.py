@@ -7,13 +7,13 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+
+from daisy_core import File, InputError, algorithm, registry
 from daisy_pdf.cfgfile import write_keys
 from daisy_pdf.config import PDFConfig
 from daisy_pdf.data import PairDistribution, PDFResult
 from daisy_pdf.grid import Array
 from daisy_pdf.textfile import write_text
-
-from daisy_core import File, InputError, algorithm
 
 from .columns import check_axis, read_columns
 from .headers import read_header
@@ -126,3 +126,9 @@ def _version() -> str:
         return metadata.version("daisy-suite")
     except metadata.PackageNotFoundError:
         return "(not installed)"
+
+
+registry.register_writer(PDFResult, ".gr", write_gr)
+registry.register_writer(PDFResult, ".fq", write_fq)
+registry.register_writer(PDFResult, ".sq", write_sq)
+registry.register_writer(PDFResult, ".iq", write_iq)

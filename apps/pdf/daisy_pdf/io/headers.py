@@ -23,7 +23,8 @@ _FORMATS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 _SPACE = re.compile(r"^\W*integrationspace\s*=\s*(\w+)", re.I)
 _NOT_A_PATTERN = re.compile(r"#\s*L\s.*?\b([GSFgR])\s*\(")
 _WAVELENGTH = re.compile(
-    r"\b(?:wavelength|lambda)\b\s*(?:[(\[](nm|m|Å|A)[)\]])?\W{1,4}([0-9.]+(?:e[+-]?\d+)?)\s*(nm\b|m\b|Å|A\b)?", re.IGNORECASE
+    r"\b(?:wavelength|lambda)\b\s*(?:[(\[](nm|m|Å|A)[)\]])?\W{1,4}([0-9.]+(?:e[+-]?\d+)?)\s*(nm\b|m\b|Å|A\b)?",
+    re.IGNORECASE,
 )
 _IN_ANGSTROM = {"nm": 10.0, "m": 1e10}
 

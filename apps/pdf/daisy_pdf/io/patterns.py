@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+
+from daisy_core import File, InputError, Param, algorithm
 from daisy_pdf.checks import check_q_range
 from daisy_pdf.config import DataFormat
 from daisy_pdf.data import Pattern
 from daisy_pdf.grid import Array
-
-from daisy_core import File, InputError, Param, algorithm
 
 from .columns import check_axis, read_columns
 from .headers import Header, read_header
