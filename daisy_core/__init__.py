@@ -3,11 +3,14 @@
 from .algorithm import Algorithm, algorithm
 from .context import Resources, context, progress
 from .datatypes import data, replace
+from .engine import Run, WorkflowEngine
 from .errors import Cancelled, DaisyError, InputError, ParameterError, RunError, WorkflowError
 from .lifting import Reduction, each
 from .markers import Axes, ErrorsOf, File, Frame, Mask, Param, Unit
 from .params import ParameterModel
+from .reading import FileInput
 from .registry import App
+from .store import DataStore
 from .workflow import Workflow, workflow
 
 __version__ = "0.1.0"
@@ -18,8 +21,10 @@ __all__ = [
     "Axes",
     "Cancelled",
     "DaisyError",
+    "DataStore",
     "ErrorsOf",
     "File",
+    "FileInput",
     "Frame",
     "InputError",
     "Mask",
@@ -28,9 +33,11 @@ __all__ = [
     "ParameterModel",
     "Reduction",
     "Resources",
+    "Run",
     "RunError",
     "Unit",
     "Workflow",
+    "WorkflowEngine",
     "WorkflowError",
     "algorithm",
     "context",

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daisy_core import replace
-from daisy_core.engine import WorkflowEngine
+from daisy_core import WorkflowEngine, replace
 
 from .compare import rw
 from .config import PDFConfig
