@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from daisy_core import InputError, ParameterError
 from daisy_pdf.adhoc import pair_distribution, prepare, reduce_many
 from daisy_pdf.config import PDFConfig
 from daisy_pdf.data import Pattern, PDFResult
 from daisy_pdf.grid import Grid
 from daisy_pdf.operators import pdf_operator
 from daisy_pdf.scattering import mean_scattering
-
-from daisy_core import InputError, ParameterError
 
 Q = np.arange(0.4, 25.001, 0.02)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from daisy_pdf.composition import Atom, parse_composition
-from daisy_pdf.scattering import mean_scattering
 from hypothesis import given
 from hypothesis import strategies as st
 
 from daisy_core import InputError
+from daisy_pdf.composition import Atom, parse_composition
+from daisy_pdf.scattering import mean_scattering
 
 
 def fractions(formula: str) -> dict[str, float]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from daisy_pdf.config import PDFConfig
 from hypothesis import given
 from hypothesis import strategies as st
 
 from daisy_core import InputError, ParameterError
+from daisy_pdf.config import PDFConfig
 
 positive = st.floats(1e-6, 1e6)
 windows = st.lists(st.sampled_from(["step", "lorch", "revised_lorch", "cosine"]), min_size=1, max_size=3)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from daisy_core import InputError, replace
 from daisy_pdf.adhoc import pair_distribution
 from daisy_pdf.config import PDFConfig
 from daisy_pdf.data import Pattern, PDFResult
 from daisy_pdf.io import read_config, read_gr, read_pattern, write_fq, write_gr, write_iq, write_sq
 from daisy_pdf.io.columns import read_columns
 from daisy_pdf.scattering import mean_scattering
-
-from daisy_core import InputError, replace
 
 
 def example(*, sigma: bool = True, mode: str = "xray") -> PDFResult:

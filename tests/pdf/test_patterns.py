@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from daisy_pdf.io import read_pattern
-from daisy_pdf.io.headers import read_header
 
 from daisy_core import InputError
+from daisy_pdf.io import read_pattern
+from daisy_pdf.io.headers import read_header
 
 Q = np.arange(0.5, 25.0, 0.05)
 I = 1000 * np.exp(-Q / 8) + 10  # noqa: E741 - the field's letter

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from daisy_pdf.adhoc import pair_distribution
 from daisy_pdf.compare import rw
 from daisy_pdf.config import PDFConfig

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from daisy_pdf.compare import rw
-from daisy_pdf.grid import Grid, Interpolation, q_grid, r_grid
-from daisy_pdf.polynomial import PolynomialCorrection
-from daisy_pdf.transform import ChirpZ, gr_from_fq, window
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daisy_core import InputError, ParameterError
+from daisy_pdf.compare import rw
+from daisy_pdf.grid import Grid, Interpolation, q_grid, r_grid
+from daisy_pdf.polynomial import PolynomialCorrection
+from daisy_pdf.transform import ChirpZ, gr_from_fq, window
 
 grids = st.builds(
     Grid, start=st.floats(0, 20), step=st.floats(1e-3, 0.1), count=st.integers(2, 400)

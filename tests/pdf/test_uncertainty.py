@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from daisy_pdf.adhoc import pair_distribution, prepare
 from daisy_pdf.config import PDFConfig
 from daisy_pdf.data import Pattern

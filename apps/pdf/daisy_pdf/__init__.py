@@ -3,6 +3,7 @@
 from .adhoc import pair_distribution, reduce_many
 from .compare import Agreement, agreement, rw
 from .config import PDFConfig
+from .crystal import CRYSTALS, Crystal
 from .data import (
     Geometry,
     Intensity,
@@ -15,12 +16,16 @@ from .data import (
 from .geometry import read_poni, write_poni
 from .integration import integrate
 from .io import read_config, read_gr, read_pattern, write_fq, write_gr, write_iq, write_sq
+from .model import CrystalFit, crystal_gr, fit_crystal
 from .orientation import orientation_check
 from .simulate import simulate_exposure
 from .workflows import reduce, reduce_image
 
 __all__ = [
+    "CRYSTALS",
     "Agreement",
+    "Crystal",
+    "CrystalFit",
     "Geometry",
     "Intensity",
     "PDFConfig",
@@ -30,6 +35,8 @@ __all__ = [
     "ReducedStructureFunction",
     "StructureFunction",
     "agreement",
+    "crystal_gr",
+    "fit_crystal",
     "integrate",
     "orientation_check",
     "pair_distribution",

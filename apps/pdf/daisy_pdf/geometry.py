@@ -129,6 +129,10 @@ def _detector(path: Path, keys: Mapping[str, str]) -> dict[str, Any]:
         config = json.loads(keys.get("detector_config", "{}")) or {}
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: 'Detector_config' is not valid JSON ({error})") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: 'Detector_config' is not a JSON object but {keys['detector_config']}")
+    if config.get("orientation") not in (None, 0, 1, 2, 3, 4):
+        raise InputError(f"{path}: the detector orientation {config['orientation']} is not known; it is 1, 2, 3 or 4")
     if config.get("splineFile") or config.get("splinefile"):
         raise InputError(f"{path}: refers to a distortion file in Detector_config; undistort the images first")
     if name.lower() not in _PLAIN:

@@ -1,22 +1,22 @@
-"""From a detector image to a powder pattern: azimuthal integration by pyFAI, bad pixels found, sigma carried."""
+"""From a detector image to a powder pattern: azimuthal integration, bad pixels found, sigma carried."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daisy_core import Frame, InputError, Mask, Param, ParameterError, algorithm
 
+from .binning import Binning, Split, binning, q_of_pixels
 from .data import Geometry, Pattern
 from .orientation import check_orientation
 
 Image = NDArray[Any]
-Split = Literal["no", "bbox", "full"]
 
 # Codes of detectors that no pixel counts up to: dead pixels of int32 and uint32 images, saturation of 16 bit images.
 _DEAD = 2**31 - 1
@@ -118,15 +118,33 @@ def integrate(
     )
     bad, notes = _bad_pixels(image, mask, dark, flat, geometry)
 
-    signal, variance = _signal(image, dark, bad, gain)
-    integrator = integrator_for(geometry, image.shape, npt, split, qmin, qmax)
-    binned = integrator.integrate1d_ng(
-        signal, npt, unit="q_A^-1", method=(split, "csr", "cython"), variance=variance,
-        flat=None if flat is None else _normalised(flat, bad), radial_range=_radial_range(integrator, image.shape, qmin, qmax),
-        correctSolidAngle=solidangle, polarization_factor=polarization)  # fmt: skip
+    bins = binning(
+        geometry,
+        image.shape,
+        npt=npt,
+        split=split,
+        solidangle=solidangle,
+        polarization=polarization,
+        qmin=qmin,
+        qmax=qmax,
+    )
+    sums = bins.norm(bad, None if flat is None else flat / np.mean(flat, where=~bad, dtype=np.float64))
+    signal, variance = _summed(bins, image, dark, bad)
     if orientation:
-        notes += _orientation_note(image, bad, integrator)
-    return _pattern(binned, geometry, image.shape, min_pixels, gain, notes)
+        found = check_orientation(image, ~bad, q_of_pixels(geometry, image.shape))
+        notes += [found.advice()] if found.clear else []
+    keep, dropped = _full_bins(sums.pixels, min_pixels)
+    where = f" with {Path(geometry.source).name}" if geometry.source else ""
+    norm = sums.norm[keep]
+    return Pattern(
+        q=bins.q[keep],
+        intensity=signal[keep] / norm,
+        # A bin in which nothing was counted has the sigma of one photon.
+        sigma=np.sqrt(gain * np.maximum(variance[keep], gain)) / norm,
+        wavelength=geometry.wavelength,
+        source=f"image of {_size(image.shape)} pixels{where}",
+        warnings=(*notes, *dropped),
+    )
 
 
 def _checked(image: Frame, geometry: Geometry) -> Image:
@@ -233,96 +251,25 @@ def _detector_mask(name: str, orientation: int, shape: tuple[int, ...]) -> NDArr
     return mask != 0 if mask is not None and mask.shape == shape else np.zeros(shape, bool)
 
 
-def _signal(image: Image, dark: Image | None, bad: NDArray[np.bool_], gain: float) -> tuple[Image, Image]:
-    """Return signal and variance as float32, NaN and zero where bad: pyFAI leaves NaN out."""
-    signal = image.astype(np.float32)
-    variance = np.maximum(signal, 0)
-    if dark is not None:
-        variance += np.maximum(dark.astype(np.float32), 0)
-        signal -= dark.astype(np.float32)
-    if gain != 1:
-        variance *= np.float32(gain)
-    signal[bad], variance[bad] = np.nan, 0
-    return signal, variance
+def _summed(bins: Binning, image: Image, dark: Image | None, bad: NDArray[np.bool_]) -> tuple[Image, Image]:
+    """Return the sums over each bin of the signal and, in counts, of its variance."""
+    signal = image.astype(np.float64)
+    signal[bad] = 0
+    if dark is None:
+        total = bins.total(signal)
+        plain = not bins.split and (image.dtype.kind in "bu" or signal.min() >= 0)
+        return total, total if plain else bins.variance(np.maximum(signal, 0))
+    offset = np.where(bad, 0, dark).astype(np.float64)
+    variance = bins.variance(np.maximum(signal, 0) + np.maximum(offset, 0))
+    return bins.total(signal - offset), variance
 
 
-def _normalised(flat: Image, bad: NDArray[np.bool_]) -> Image:
-    return (flat / np.mean(flat, where=~bad, dtype=np.float64)).astype(np.float32)
-
-
-def integrator_for(
-    geometry: Geometry,
-    shape: tuple[int, ...],
-    npt: int = 2000,
-    split: Split = "no",
-    qmin: float | None = None,
-    qmax: float | None = None,
-) -> Any:
-    """Return a pyFAI integrator, kept for the next call with its sparse matrix for these bins.
-
-    The mask is no part of it: pixels are left out as NaN, so that a mask that changes from frame to frame costs nothing.
-    """
-    numbers = (geometry.distance, geometry.poni1, geometry.poni2, geometry.rot1, geometry.rot2, geometry.rot3)
-    pixels = (geometry.pixel1, geometry.pixel2, geometry.orientation)
-    return _integrator(numbers, pixels, geometry.wavelength, shape, (npt, split, qmin, qmax))
-
-
-@lru_cache(maxsize=4)
-def _integrator(
-    numbers: tuple[float, ...],
-    pixels: tuple[float, ...],
-    wavelength: float,
-    shape: tuple[int, ...],
-    bins: tuple[Any, ...],
-) -> Any:
-    """Make an integrator; pyFAI keeps one matrix in each, so ``bins`` is part of the key."""
-    try:
-        from pyFAI.detectors import Detector
-        from pyFAI.integrator.azimuthal import AzimuthalIntegrator
-    except ImportError:
-        raise InputError('integrating images needs pyFAI, which is missing: pip install "daisy-suite[pdf]"') from None
-    detector = Detector(pixels[0], pixels[1], max_shape=shape, orientation=int(pixels[2]))
-    return AzimuthalIntegrator(*numbers, detector=detector, wavelength=wavelength * 1e-10)
-
-
-def _radial_range(
-    integrator: Any, shape: tuple[int, ...], qmin: float | None, qmax: float | None
-) -> tuple[float, float] | None:
-    if qmin is None and qmax is None:
-        return None
-    q = integrator.center_array(shape, unit="q_A^-1")
-    low, high = float(q.min()), float(q.max())
-    span = (low if qmin is None else qmin, high if qmax is None else qmax)
-    if span[0] >= min(high, span[1]) or span[1] <= low:
-        raise ParameterError(
-            f"integrate: no pixel lies between 'qmin' and 'qmax'; the image covers Q = {low:.4g} to {high:.4g} 1/Å"
-        )
-    return span
-
-
-def _orientation_note(image: Image, bad: NDArray[np.bool_], integrator: Any) -> list[str]:
-    found = check_orientation(image, ~bad, integrator.center_array(image.shape, unit="q_A^-1"))
-    return [found.advice()] if found.clear else []
-
-
-def _pattern(
-    binned: Any, geometry: Geometry, shape: tuple[int, int], min_pixels: int, gain: float, notes: list[str]
-) -> Pattern:
-    """Keep the bins with enough pixels. A bin in which nothing was counted has the sigma of one photon."""
-    keep = (binned.count >= min_pixels) & (binned.sum_normalization > 0)
+def _full_bins(pixels: Image, min_pixels: int) -> tuple[NDArray[np.bool_], list[str]]:
+    """Return which bins have enough pixels, and a sentence on those that have not."""
+    # The shares of a split pixel are float32 and sum to a little less than the pixel.
+    keep = pixels >= min_pixels * (1 - 1e-6)
     dropped = int(keep.size - np.count_nonzero(keep))
+    few = f"fewer than {min_pixels} usable pixels" if min_pixels > 1 else "no usable pixel"
     if dropped == keep.size:
-        raise InputError(f"no bin has {min_pixels} usable pixels; lower 'min_pixels' or 'npt', or check the mask")
-    if dropped:
-        few = f"fewer than {min_pixels} usable pixels" if min_pixels > 1 else "no usable pixel"
-        notes = [*notes, f"{dropped:,} of {keep.size:,} bins left out: {few}"]
-    variance = np.maximum(binned.sum_variance[keep], gain**2)
-    where = f" with {Path(geometry.source).name}" if geometry.source else ""
-    return Pattern(
-        q=np.asarray(binned.radial[keep], float),
-        intensity=np.asarray(binned.sum_signal[keep] / binned.sum_normalization[keep], float),
-        sigma=np.sqrt(variance) / binned.sum_normalization[keep],
-        wavelength=geometry.wavelength,
-        source=f"image of {_size(shape)} pixels{where}",
-        warnings=tuple(notes),
-    )
+        raise InputError(f"all {keep.size:,} bins have {few}; lower 'min_pixels' or 'npt', or check the mask")
+    return keep, [f"{dropped:,} of {keep.size:,} bins left out: {few}"] if dropped else []

@@ -19,7 +19,7 @@ Refinable = Literal["a", "u_iso", "qdamp", "qbroad", "delta1", "delta2", "diamet
 Weights = Literal["q", "constant"]
 
 _STEP = 0.01  # of the internal r grid, Å
-_BEYOND = 12.0  # the model fades out this far past the last distance, Å: what termination smears comes from both sides
+_BEYOND = 30.0  # the model fades out this far past the last distance, Å: what termination smears comes from both sides
 _LENGTH = 2**15  # points of the sine transform: a fine Q grid, so that qmax can be cut at exactly
 _START = {"qdamp": 0.02, "qbroad": 0.01, "delta1": 0.3, "delta2": 1.0, "diameter": 100.0}
 

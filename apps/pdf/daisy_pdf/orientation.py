@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from daisy_core import Frame, InputError, Mask, algorithm
 
+from .binning import q_of_pixels
 from .data import Geometry
 
 Array = NDArray[Any]
@@ -84,29 +85,30 @@ def orientation_check(image: Frame, geometry: Geometry, mask: Mask | None = None
     >>> orientation_check(image, read_poni("CeO2.poni")).flip  # doctest: +SKIP
     'vertical'
     """
-    from .integration import integrator_for
-
     image = np.asarray(image)
     usable = np.isfinite(image) & (image >= 0)
     if mask is not None:
         if np.shape(mask) != image.shape:
             raise InputError(f"the mask has the shape {np.shape(mask)} but the image {image.shape}; they must agree")
         usable &= np.asarray(mask) == 0
-    q = integrator_for(geometry, image.shape).center_array(image.shape, unit="q_A^-1")
-    return check_orientation(image, usable, q)
+    return check_orientation(image, usable, q_of_pixels(geometry, image.shape))
 
 
 def check_orientation(image: Array, usable: NDArray[np.bool_], q: Array) -> OrientationCheck:
     """Do the check of :func:`orientation_check` where Q (1/Å) of each pixel and the usable pixels are known."""
-    step = max(1, int(np.sqrt(image.size / _PIXELS)))
-    bins, count = _radial_bins(q[::step, ::step], max(image.shape) // 2)
+    # An odd step admits a sample that is symmetric about the middle, so that one sample serves all orientations.
+    step = int(np.sqrt(image.size / _PIXELS)) | 1
+    image, usable, q = (_sample(array, step) for array in (image, usable, q))
+    count = max(image.shape) * step // 2
+    bins = _radial_bins(q, count)
+    # The square root makes counting noise equal everywhere, and single bright spots harmless.
+    values, valid = np.sqrt(np.where(usable, image, 0).clip(0).astype(float)).ravel(), usable.ravel().astype(float)
     found: dict[tuple[str, bool], _Rings] = {}
     for transpose in (False, True) if image.shape[0] == image.shape[1] else (False,):
         for flip, (up, right) in _FLIPS.items():
-            turned, valid = (
-                (array.T if transpose else array)[::up, ::right][::step, ::step] for array in (image, usable)
-            )
-            found[flip, transpose] = _rings(turned, valid, bins, count)
+            # Turning the bins the other way round is the same as turning the image.
+            turned = bins[::up, ::right]
+            found[flip, transpose] = _rings(values, valid, (turned.T if transpose else turned).ravel(), count)
     given, highest = found["none", False], max(found.values(), key=lambda rings: rings.power - rings.scatter)
     if highest.power <= 0:
         return OrientationCheck("none", False, 1.0, False)
@@ -121,21 +123,29 @@ def check_orientation(image: Array, usable: NDArray[np.bool_], q: Array) -> Orie
     return OrientationCheck(*turn, gain, bool(gain > _CLEAR and best.power > best.noise and moved))
 
 
-def _radial_bins(q: Array, count: int) -> tuple[NDArray[np.intp], int]:
+def _sample(array: Array, step: int) -> Array:
+    """Return every ``step``-th row and column, the same number of them left out at both ends."""
+    for axis in (0, 1):
+        length = array.shape[axis]
+        kept = (length - 1) // step + 1
+        kept -= (length - 1 - step * (kept - 1)) % 2
+        first = (length - 1 - step * (kept - 1)) // 2
+        array = np.moveaxis(np.moveaxis(array, axis, 0)[first : first + step * (kept - 1) + 1 : step], 0, axis)
+    return array
+
+
+def _radial_bins(q: Array, count: int) -> NDArray[np.intp]:
     """Number each pixel by its Q and by the half it belongs to, like the black and white squares of a board."""
     low, high = q.min(), q.max()
-    radial = np.minimum(((q - low) * (count / (high - low))).astype(np.intp), count - 1)
+    radial = np.minimum(((q - low) * (count / max(high - low, 1e-9))).astype(np.intp), count - 1)
     rows, columns = np.ogrid[: q.shape[0], : q.shape[1]]
-    return 2 * radial + (rows + columns) % 2, count
+    return 2 * radial + (rows + columns) % 2
 
 
-def _rings(image: Array, usable: NDArray[np.bool_], bins: NDArray[np.intp], count: int) -> _Rings:
-    """Measure the rings in one orientation."""
-    kept = bins[usable]
-    # The square root makes counting noise equal everywhere, and single bright spots harmless.
-    values = np.sqrt(image[usable].astype(np.float32))
-    pixels = np.bincount(kept, minlength=2 * count).reshape(count, 2)
-    sums = np.bincount(kept, values, minlength=2 * count).reshape(count, 2)
+def _rings(values: Array, valid: Array, bins: NDArray[np.intp], count: int) -> _Rings:
+    """Measure the rings in one orientation; values are zero where they are not valid."""
+    pixels = np.bincount(bins, valid, 2 * count).reshape(count, 2)
+    sums = np.bincount(bins, values, 2 * count).reshape(count, 2)
     full = (pixels >= 4).all(axis=1)
     if np.count_nonzero(full) < _WINDOW:
         return _Rings(0.0, 0.0, 0.0)
@@ -146,5 +156,5 @@ def _rings(image: Array, usable: NDArray[np.bool_], bins: NDArray[np.intp], coun
     weight = pixels[full].sum(axis=1) / pixels[full].sum()
     power = weight @ (sharp[:, 0] * sharp[:, 1])
     noise = weight @ (sharp[:, 0] - sharp[:, 1]) ** 2 / 4
-    scatter = (np.square(values, dtype=np.float64).sum() - (sums**2 / np.maximum(pixels, 1)).sum()) / len(values)
+    scatter = (values @ values - (sums**2 / np.maximum(pixels, 1)).sum()) / valid.sum()
     return _Rings(float(power), float(noise), float(scatter))

@@ -40,7 +40,7 @@ class SimulatedExposure(NamedTuple):
 def simulate_exposure(
     *,
     crystal: Annotated[Literal["Ni", "CeO2"], Param("Crystal")] = "Ni",
-    diameter: Annotated[float, Param("Particle diameter", unit="Å", ge=20, le=400)] = 100.0,
+    diameter: Annotated[float, Param("Particle diameter", unit="Å", ge=20, le=250)] = 100.0,
     rows: Annotated[int, Param("Rows", ge=16)] = 1024,
     columns: Annotated[int, Param("Columns", ge=16)] = 1024,
     pixel: Annotated[float, Param("Pixel size", unit="m", gt=0)] = 4e-4,
@@ -88,7 +88,7 @@ def simulate_exposure(
     wavelength : float, default 0.18
         In Å.
     poni1, poni2 : float, optional
-        Point of normal incidence in m; 0.48 and 0.53 of the detector's sides by default.
+        Point of normal incidence in m; 0.48 and 0.56 of the detector's sides by default.
     rot1, rot2, rot3 : float, default 0.01, -0.006, 0
         Detector rotations in rad, in the convention of PONI files.
     polarization : float, default 0.99
@@ -129,7 +129,7 @@ def simulate_exposure(
         raise ParameterError(f"simulate_exposure: 'qmin' = {qmin} must be below 'qmax' = {qmax} 1/Å")
     geometry = Geometry(
         distance=distance, wavelength=wavelength, pixel1=pixel, pixel2=pixel, rot1=rot1, rot2=rot2, rot3=rot3,
-        poni1=0.48 * rows * pixel if poni1 is None else poni1, poni2=0.53 * columns * pixel if poni2 is None else poni2,
+        poni1=0.48 * rows * pixel if poni1 is None else poni1, poni2=0.56 * columns * pixel if poni2 is None else poni2,
         rows=rows, columns=columns, source="simulation")  # fmt: skip
     structure = CRYSTALS[crystal]
     q = np.arange(0.0, _highest_q(geometry, (rows, columns)) + 0.02, 0.1 / diameter)

@@ -1,0 +1,1 @@
+"""The page of total scattering; Streamlit is used nowhere else in the app."""
