@@ -38,7 +38,7 @@ def pair_distribution(
     *,
     config: Annotated[PDFConfig, Param("PDF configuration")],
 ) -> PDFResult:
-    """Reduce a powder pattern to S(Q), F(Q) and G(r) with the ad hoc correction of PDFgetX3 [1]_.
+    """Reduce a powder pattern to S(Q), F(Q) and G(r) with the ad hoc correction of PDFgetX3.
 
     Sample and backgrounds are interpolated onto one regular Q grid, each on its own, and subtracted; the intensities are
     divided by ``<f>^2`` and scaled to the scattering of free atoms; a polynomial takes what varies slowly off F(Q); its
@@ -70,8 +70,8 @@ def pair_distribution(
 
     References
     ----------
-    .. [1] P. Juhás, T. Davis, C. L. Farrow, S. J. L. Billinge, J. Appl. Cryst. 46, 560 (2013),
-       doi:10.1107/S0021889813005190
+    P. Juhás, T. Davis, C. L. Farrow, S. J. L. Billinge, J. Appl. Cryst. 46, 560 (2013),
+    doi:10.1107/S0021889813005190
 
     Examples
     --------
