@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 from _report import claim
+
 from daisy_pdf.config import PDFConfig
 from daisy_pdf.grid import Grid
 from daisy_pdf.operators import PDFOperator, pdf_operator

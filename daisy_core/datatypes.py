@@ -79,6 +79,12 @@ def data(cls: type[T] | None = None, /, *, name: str | None = None) -> Any:
         made._repr_html_ = _repr_html
     if "__repr__" not in cls.__dict__:
         made.__repr__ = _repr
+    known = _TYPES.get(made.__daisy_type__)
+    if known is not None and known.__module__ != cls.__module__:
+        raise DaisyError(
+            f"data type '{made.__daisy_type__}' is declared by both {known.__module__} and {cls.__module__}; "
+            "give one of them another name: @data(name=...)"
+        )
     _TYPES[made.__daisy_type__] = made
     return made
 

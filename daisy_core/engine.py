@@ -19,7 +19,7 @@ from .context import CONTEXT, Context
 from .errors import Cancelled, DaisyError, ParameterError, RunError
 from .graph import Const, Ref, Several
 from .lifting import as_items, check_lengths, fold_chunk, merge_chunks
-from .plan import Plan, Task, make_plan, read_only
+from .plan import Plan, Task, Together, make_plan, read_only
 from .recorder import Recorder
 from .runs import RunFolder
 from .signature import is_named_tuple
@@ -145,6 +145,7 @@ class Run:
         self.failed_task: str | None = None
         self._ended = threading.Event()
         self._cancel = threading.Event()
+        self._outer = CONTEXT.get()  # of the task that started this run, where one did
 
     @property
     def id(self) -> str:
@@ -168,7 +169,8 @@ class Run:
 
     def cancelled(self) -> bool:
         """True once the run was asked to stop."""
-        return self._cancel.is_set()
+        outer = self._outer.cancelled if self._outer is not None else None
+        return self._cancel.is_set() or (outer is not None and outer())
 
     def wait(self, timeout: float | None = None) -> Run:
         """Wait until the run has ended.
@@ -198,9 +200,7 @@ class Run:
         if self.error is not None:
             raise RunError(f"run {self.id} of {self.workflow.name} failed: {self.reason()}") from self.error
         output = self.workflow.signature.output
-        if list(self.outputs) == ["result"]:
-            return self.outputs["result"]
-        return output(**self.outputs) if is_named_tuple(output) else dict(self.outputs)
+        return output(**self.outputs) if is_named_tuple(output) else self.outputs["result"]
 
     def reason(self) -> str:
         """Return why the run failed: the node and the message."""
@@ -223,8 +223,10 @@ class Run:
             except Exception as problem:
                 state, self.error = "failed", problem
         self.state = state
-        self.recorder.end(state, self.reason(), self.error)
-        self._ended.set()
+        try:
+            self.recorder.end(state, self.reason(), self.error)
+        finally:
+            self._ended.set()
 
     def __repr__(self) -> str:
         return f"<run {self.id} of {self.workflow.name}: {self.state}>"
@@ -316,8 +318,7 @@ class _Execution:
             while self.ready and running < self.workers and failure is None and not self.run.cancelled():
                 job = self.ready.popleft()
                 running += 1
-                if job.chunk is None:
-                    self.run.tasks[job.task.id] = "running"
+                self._started(job.task)
                 if pool is None:
                     self._execute(job)
                 else:
@@ -342,7 +343,6 @@ class _Execution:
 
     def _prepare(self, task: Task) -> None:
         """Make the jobs of a task whose inputs are all there."""
-        self.run.recorder.event("started", task=task.id, algorithm=task.algorithm.name)
         if task.source is not None:
             self.ready.append(_Job(task, task.id, task.source))
             return
@@ -356,6 +356,12 @@ class _Execution:
             self._failed(_Outcome(_Job(task, task.id, lambda: None), error=error, trace=traceback.format_exc()))
             raise
 
+    def _started(self, task: Task) -> None:
+        """Record that a worker has taken a task, or the first chunk of it."""
+        if task.id not in self.run.tasks:
+            self.run.tasks[task.id] = "running"
+            self.run.recorder.event("started", task=task.id, algorithm=task.algorithm.name)
+
     def _prepare_chunks(self, task: Task, values: dict[str, Any]) -> None:
         ports = task.algorithm.ports
         defaults = {name: ports[name].default for name in task.lifted if name not in values}
@@ -368,6 +374,7 @@ class _Execution:
             items = {name: sequence[start : start + task.chunk] for name, sequence in many.items()}
             self.ready.append(_Job(task, f"{task.id}[{index}]", _chunk_work(task, {**values, **items}), index))
         if not starts:
+            self._started(task)
             self._store(task, _gather(task, []))
 
     def _execute(self, job: _Job) -> None:
@@ -435,6 +442,8 @@ class _Execution:
             return binding.value
         if isinstance(binding, Several):
             return [self._value(ref) for ref in binding.items]
+        if isinstance(binding, Together):
+            return binding.kind(**{name: self._value(item) for name, item in binding.items.items()})
         ref = cast("Ref", binding)
         value = self.plan.values[ref.path[0]] if ref.node is None else self.results[ref.node]
         for part in ref.path[1:] if ref.node is None else ref.path:

@@ -67,6 +67,14 @@ class Node:
             list[output] if self.kind == "map" and output is not Any else (list[Any] if self.kind == "map" else output)
         )
 
+    def takes(self, port: str) -> Any:
+        """Return the type of what feeds a port: a sequence where the port is lifted."""
+        annotation = self.algorithm.ports[port].annotation
+        if port not in self.lifted or annotation is Any:
+            return annotation
+        is_folded = self.kind == "reduce" and port == next(iter(self.algorithm.ports))
+        return annotation if is_folded else list[annotation]  # the first port of a fold is declared as a sequence
+
     def links(self) -> Iterator[tuple[str, Ref]]:
         """Yield the links into the input ports."""
         for port, binding in self.inputs.items():
@@ -171,6 +179,7 @@ class Graph:
             For missing or wrongly typed ports, units and axes that disagree, unknown names, and cycles.
         """
         for node in self.nodes.values():
+            _check_lifting(self, node)
             _check_ports(self, node)
             _check_params(self, node)
         self.order()
@@ -200,12 +209,25 @@ class Graph:
             "workflow": self.name,
             "version": self.version,
             "inputs": {name: type_name(annotation) for name, annotation in self.inputs.items()},
-            "parameters": {name: _parameter_json(item) for name, item in self.parameters.items()},
+            "parameters": {name: _parameter_json(item) for name, item in self.parameters.items() if name not in self.structural},
             **({"structural": dict(self.structural)} if self.structural else {}),
             "nodes": [_node_json(node) for node in self.nodes.values()],
             "output": (_binding_json(self.output) if isinstance(self.output, Ref)
                        else {"ports": {name: _binding_json(ref) for name, ref in self.output.items()}}),
         }  # fmt: skip
+
+
+def _check_lifting(graph: Graph, node: Node) -> None:
+    if node.kind == "call":
+        return
+    where = f"{graph.name}: node '{node.id}' ({node.algorithm.name}){node.line}"
+    if not node.lifted:
+        raise WorkflowError(f"{where}: a {node.kind} needs the lifted port; name it in 'lifted'")
+    for name in node.lifted:
+        if name not in node.algorithm.ports:
+            raise WorkflowError(f"{where}: lifted: there is no input '{name}'{registry.suggest(name, node.algorithm.ports)}")
+    if node.chunk < 1:
+        raise WorkflowError(f"{where}: chunk must be at least 1; got {node.chunk}")
 
 
 def _check_ports(graph: Graph, node: Node) -> None:
@@ -221,9 +243,7 @@ def _check_ports(graph: Graph, node: Node) -> None:
             if binding.value is None and ports[name].required:
                 raise WorkflowError(f"{where}: input '{name}' ({type_name(ports[name].annotation)}) is missing")
             continue
-        wanted = ports[name].annotation
-        if node.kind == "map" and name in node.lifted:
-            wanted = list[wanted] if wanted is not Any else Any
+        wanted = node.takes(name)
         if isinstance(binding, Several):
             pairs = [(graph.type_of(ref), item_type(wanted) or Any) for ref in binding.items]
         else:
@@ -280,10 +300,14 @@ def _node_json(node: Node) -> dict[str, Any]:
         if node.kind != "call"
         else {}
     )
+    from .params import to_json
+
+    overrides = getattr(node.algorithm, "overrides", None)
     return {
         "id": node.id,
         "algorithm": node.algorithm.name,
         "version": node.algorithm.version,
+        **({"with_params": to_json(overrides)} if overrides else {}),
         **lifting,
         "inputs": {name: _binding_json(binding) for name, binding in node.inputs.items()},
         "params": {name: _param_json(binding) for name, binding in node.params.items()},

@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.metadata import PackageNotFoundError, entry_points, packages_distributions, version
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,7 +44,8 @@ def source_hash(function: Callable[..., Any]) -> str:
 @functools.cache
 def distribution_version(module: str) -> str:
     """Return ``name version`` of the distribution that a module belongs to; empty for loose files."""
-    for name in _distributions().get(module.partition(".")[0], []):
+    top = module.partition(".")[0]
+    for name in _distributions().get(top) or _editable().get(top, []):
         try:
             return f"{name} {version(name)}"
         except PackageNotFoundError:
@@ -55,6 +56,16 @@ def distribution_version(module: str) -> str:
 @functools.cache
 def _distributions() -> Mapping[str, list[str]]:
     return packages_distributions()
+
+
+@functools.cache
+def _editable() -> Mapping[str, list[str]]:
+    """Packages of editable installs, whose files no distribution lists: the kernel's own, and those of the apps."""
+    found = {"daisy_core": ["daisy-suite"]}
+    for point in entry_points(group="daisy.apps"):
+        if point.dist is not None:
+            found[point.value.partition(".")[0]] = [point.dist.name]
+    return found
 
 
 def value_id(value: Any) -> str:

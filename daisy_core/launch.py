@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from .algorithm import Algorithm
 from .engine import Kind, WorkflowEngine
 from .errors import RunError
 from .params import to_json
+from .plan import settle
 from .reading import FileInput
 from .recorder import describe_input, versions
 from .runs import RunFolder, default_root
@@ -39,15 +41,14 @@ def start_detached(workflow: str, inputs: Mapping[str, Any], params: Mapping[str
     Raises
     ------
     ParameterError
-        If a parameter is refused; nothing is started then.
+        If an input or a parameter is missing, unknown or refused; nothing is started then.
     RunError
         If an input cannot be written down, or the folder cannot be made.
     """
     found = registry.find(workflow)
-    own = {name: value for name, value in (params or {}).items() if name in found.parameters}
-    found.check_some_params(own)
+    settle(found, inputs, params or {})
     described = {name: describe_input(value) for name, value in inputs.items() if value is not None}
-    if "memory" in json.dumps(described):
+    if any(_only_in_memory(value) for value in described.values()):
         raise RunError(
             f"{workflow}: an input that is only in memory cannot be handed to another process; save it to a file first"
         )
@@ -62,11 +63,17 @@ def start_detached(workflow: str, inputs: Mapping[str, Any], params: Mapping[str
     }
     folder = RunFolder.create((root or default_root()).absolute(), request)
     with folder.log.open("ab") as log:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "daisy_core.launch", str(folder.path)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=Path.cwd(),
         )  # fmt: skip
+    folder.take_lease(process.pid)  # so that a process which dies before it says anything is seen to be lost
+    threading.Thread(target=process.wait, name=f"reaper-{folder.id}", daemon=True).start()  # leaves no zombie
     return folder
+
+
+def _only_in_memory(described: Any) -> bool:
+    return any(map(_only_in_memory, described)) if isinstance(described, list) else "memory" in described
 
 
 def execute(folder: RunFolder) -> int:

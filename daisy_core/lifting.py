@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
 from .algorithm import TRACE, Algorithm, ReductionAlgorithm, resolve_also
 from .errors import ParameterError, WorkflowError
-from .signature import type_name
-
-if TYPE_CHECKING:
-    from .signature import Port
+from .signature import Port, type_name
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -150,27 +147,25 @@ def as_items(owner: str, port: Port, values: Any) -> Sequence[Any]:
     return cast("Sequence[Any]", values)
 
 
-def arrange(algorithm: Algorithm[..., Any], first: Any, others: Iterable[Any]) -> tuple[dict[str, Any], set[str]]:
-    """Pair the arguments of a lifting with the ports; return values by port, and the names of the lifted ports."""
+def arrange(algorithm: Algorithm[..., Any], first: Any, others: Iterable[Any],
+            keywords: Mapping[str, Any]) -> tuple[dict[str, Any], set[str], dict[str, Any]]:  # fmt: skip
+    """Pair the arguments of a lifting with the ports; return values by port, the lifted ports, and the parameters."""
     ports = list(algorithm.ports)
     values = [first, *others]
     if len(values) > len(ports):
         raise ParameterError(f"{algorithm.name} has {len(ports)} input ports, but {len(values)} were given")
-    named = dict(zip(ports, values, strict=False))
+    named = {**dict(zip(ports, values, strict=False)), **{key: value for key, value in keywords.items() if key in ports}}
     lifted = {ports[0]} | {name for name, value in named.items() if type(value) is Each}
-    return {name: value.values if type(value) is Each else value for name, value in named.items()}, lifted
+    params = {name: value for name, value in keywords.items() if name not in ports}
+    return {name: value.values if type(value) is Each else value for name, value in named.items()}, lifted, params
 
 
 def mapped(algorithm: Algorithm[..., R], first: Any, others: Iterable[Any], *, over: str, chunk: int,
            params: Mapping[str, Any]) -> Mapped[R]:  # fmt: skip
     """Lift an algorithm; see :meth:`daisy_core.algorithm.Algorithm.map`."""
-    params = dict(params)
-    values, lifted = arrange(algorithm, first, others)
-    for name in [name for name in params if name in algorithm.ports]:
-        values[name] = params.pop(name)
-        if type(values[name]) is Each:
-            values[name] = values[name].values
-            lifted.add(name)
+    if chunk < 1:
+        raise ParameterError(f"{algorithm.name}: chunk must be at least 1; got {chunk}")
+    values, lifted, params = arrange(algorithm, first, others, params)
     trace = TRACE.get()
     if trace is not None:
         return trace.lift("map", algorithm, values, params, lifted, over=over, chunk=chunk)
@@ -217,7 +212,7 @@ def reduced(algorithm: ReductionAlgorithm[R], first: Any, others: Iterable[Any],
     """Fold a sequence; see :meth:`daisy_core.algorithm.ReductionAlgorithm.reduce`."""
     if chunk < 1:
         raise ParameterError(f"{algorithm.name}: chunk must be at least 1; got {chunk}")
-    values, lifted = arrange(algorithm, first, others)
+    values, lifted, params = arrange(algorithm, first, others, params)
     trace = TRACE.get()
     if trace is not None:
         return trace.lift("reduce", algorithm, values, params, lifted, over=over, chunk=chunk)
@@ -251,18 +246,15 @@ def fold_chunk(
 
     fold = algorithm.cls(**params)
     state = fold.start()
-    ports = algorithm.ports
+    first = next(iter(algorithm.ports))
+    ports = {**algorithm.ports, first: Port(first, algorithm.ports[first].item)}
     shared = {
         name: resolve(algorithm, ports[name], value, params) for name, value in values.items() if name not in lifted
     }
-    first = next(iter(ports))
     for index in range(len(values[first])):
         items = {name: values[name][index] for name in lifted}
-        at = {
-            **shared,
-            **{name: resolve(algorithm, ports[name], item, params, item=True) for name, item in items.items()},
-        }
-        state = fold.update(state, *(at[name] for name in ports if name in at))
+        at = {name: resolve(algorithm, ports[name], item, params, item=True) for name, item in items.items()}
+        state = fold.update(state, at.pop(first), **at, **shared)
     return state
 
 

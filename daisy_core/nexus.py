@@ -39,18 +39,18 @@ def write(
     """
     import h5py
 
+    for name in objects:
+        check_name(name)
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         with h5py.File(temporary, "w") as handle:
             handle.attrs.update({"NX_class": "NXroot", "default": "entry", "creator": "daisy-suite"})
-            entry: Any = handle.create_group("entry")
+            entry: Any = handle.create_group("entry", track_order=True)
             entry.attrs["NX_class"] = "NXentry"
             for name, value in objects.items():
                 _write(entry, name, value, name)
-            default = _first_data(entry)
-            if default:
-                entry.attrs["default"] = default
+            _lead_to_first_data(entry)
             if provenance is not None:
                 process: Any = entry.create_group("provenance")
                 process.attrs["NX_class"] = "NXprocess"
@@ -64,16 +64,27 @@ def write(
     return target
 
 
-def _first_data(group: Any) -> str | None:
-    """Return the path of the first NXdata below a group, following the order of writing."""
+def check_name(name: str) -> None:
+    """Check that an object can be stored, found and addressed under a name.
+
+    Raises
+    ------
+    DaisyError
+        If it cannot.
+    """
+    if name in ("", ".", "..", "provenance") or any(part in name for part in ("/", "::", "\0")):
+        raise DaisyError(
+            f"'{name}' cannot be the name of an object: it must not be empty, '.', '..' or 'provenance', nor contain '/' or '::'"
+        )
+
+
+def _lead_to_first_data(group: Any) -> bool:
+    """Set the ``default`` attributes that lead, group by group, to the first NXdata in the order of writing."""
     for name, item in group.items():
-        if item.attrs.get("NX_class") == "NXdata":
-            return str(name)
-        if hasattr(item, "items"):
-            inner = _first_data(item)
-            if inner:
-                return f"{name}/{inner}"
-    return None
+        if item.attrs.get("NX_class") == "NXdata" or (hasattr(item, "items") and _lead_to_first_data(item)):
+            group.attrs["default"] = name
+            return True
+    return False
 
 
 def _write(group: Any, name: str, value: Any, where: str) -> None:
@@ -102,17 +113,14 @@ def _write_object(group: Any, value: Any, where: str) -> None:
     absent = [name for name in fields if getattr(value, name) is None]
     if absent:
         group.attrs["absent"] = absent
-    signal = next(
-        (f for f in fields.values() if f.is_array and f.axes and not f.is_coordinate and not f.errors_of), None
-    )
+    there = {name: field for name, field in fields.items() if name not in absent}
+    signal = next((f for f in there.values() if f.is_array and f.axes and not f.is_coordinate and not f.errors_of), None)
     group.attrs["NX_class"] = "NXdata" if signal is not None else "NXcollection"
     if signal is not None:
         group.attrs["signal"] = signal.name
-        group.attrs["axes"] = [axis if axis in fields else "." for axis in signal.axes or ()]
-    for name, field in fields.items():
+        group.attrs["axes"] = [axis if axis in there else "." for axis in signal.axes or ()]
+    for name, field in there.items():
         item = getattr(value, name)
-        if item is None:
-            continue
         if field.is_array:
             _write_array(group, _stored_name(field), item, f"{where}.{name}")
             if field.unit:
@@ -132,6 +140,8 @@ def _write_array(group: Any, name: str, array: Any, where: str) -> None:
     import h5py
 
     if array.dtype.kind == "U":
+        if any("\0" in text for text in array.flat):
+            raise DaisyError(f"{where}: text with a NUL character in an array cannot be stored; take it out")
         group.create_dataset(name, data=array.astype(object), dtype=h5py.string_dtype())
         group[name].attrs["text"] = True
     elif array.dtype.kind in "biufcS":
@@ -148,7 +158,7 @@ def _write_plain(group: Any, name: str, value: Any, where: str) -> None:
             group[name] = value
         except (TypeError, OverflowError, ValueError):
             _write_json(group, name, value, where)
-    elif isinstance(value, (list, tuple)) and _is_text_list(value):
+    elif isinstance(value, (list, tuple)) and _is_text_list(value) and not any("\0" in item for item in value):
         group.create_dataset(name, data=list(cast("Sequence[str]", value)), dtype=h5py.string_dtype())
         group[name].attrs["text"] = True
     else:
@@ -157,12 +167,23 @@ def _write_plain(group: Any, name: str, value: Any, where: str) -> None:
 
 def _write_json(group: Any, name: str, value: Any, where: str) -> None:
     try:
-        group[name] = json.dumps(to_json(value), ensure_ascii=False)
+        if _holds_array(value):
+            raise TypeError
+        group[name] = json.dumps(to_json(value))
     except (TypeError, ValueError):
         raise DaisyError(
             f"{where}: a {type(value).__name__} cannot be stored; return arrays, numbers, text, @data objects or lists of them"
         ) from None
     group[name].attrs["json"] = True
+
+
+def _holds_array(value: Any) -> bool:
+    """True for a mapping or sequence that would lose an array or a data object to JSON."""
+    if isinstance(value, Mapping):
+        return any(_holds_array(item) for item in cast("Mapping[Any, Any]", value).values())
+    if isinstance(value, (list, tuple)):
+        return any(_holds_array(item) for item in cast("Sequence[Any]", value))
+    return isinstance(value, np.ndarray) or is_data(value)
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -179,8 +200,11 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         If the file does not exist, is damaged, or was not written by Daisy Suite.
     """
     with _opened(path) as handle:
-        entry: Any = handle["entry"]
-        return {name: _read(item, None, f"{path}::{name}") for name, item in entry.items() if name != "provenance"}
+        try:
+            entry: Any = handle["entry"]
+            return {name: _read(item, None, f"{path}::{name}") for name, item in entry.items() if name != "provenance"}
+        except (KeyError, OSError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError) as error:
+            raise InputError(f"{path} is damaged, or was changed by another program: {type(error).__name__}: {error}") from error
 
 
 def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -205,9 +229,10 @@ def _opened(path: str | os.PathLike[str]) -> Any:
         raise InputError(f"no such file: {path}")
     try:
         handle = h5py.File(path, "r")
-    except OSError as error:
+        creator = handle.attrs.get("creator")
+    except (OSError, KeyError, RuntimeError) as error:
         raise InputError(f"{path} is not a readable HDF5 file (damaged, or still being written): {error}") from error
-    if handle.attrs.get("creator") != "daisy-suite":
+    if creator != "daisy-suite":
         handle.close()
         raise InputError(f"{path} was not written by Daisy Suite; name the dataset you want: {path}::/path/in/file")
     return handle
@@ -260,4 +285,4 @@ def _read_array(dataset: Any) -> Any:
     value = dataset[()]
     if dataset.attrs.get("text"):
         return np.asarray([text.decode() for text in np.ravel(value)], dtype=str).reshape(np.shape(value))
-    return np.asarray(value)
+    return np.asarray(value, dtype=dataset.dtype)  # a single value forgot its byte order

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any, cast
+from typing import Any, Union, cast
 
 from . import registry
 from .algorithm import Algorithm
 from .datatypes import is_data
 from .errors import ParameterError
-from .graph import Binding, Const, Graph, Kind, Ref, Several
+from .graph import Binding, Const, Kind, Ref, Several
 from .identity import digest, distribution_version, file_id, value_id
 from .lifting import Mapped
 from .params import to_json
-from .reading import FileInput, Reading, readable, reading
-from .signature import Port
+from .reading import FileInput, Reading, check_exists, readable, reading, resolve
+from .signature import Port, is_named_tuple
 from .workflow import Workflow
+
+
+@dataclass(frozen=True)
+class Together:
+    """The output ports of a nested workflow that are used whole, as the NamedTuple that they make."""
+
+    kind: Any
+    items: Mapping[str, Source]
+
+
+Source = Union[Binding, Together]  # noqa: UP007 - named before Python 3.12's ``type``
+
+
+def tasks_in(source: Source) -> Iterator[str]:
+    """Yield the ids of the tasks that a value comes from."""
+    if isinstance(source, Ref):
+        if source.node is not None:
+            yield source.node
+    elif isinstance(source, (Several, Together)):
+        for item in source.items.values() if isinstance(source, Together) else source.items:
+            yield from tasks_in(item)
 
 
 @dataclass(frozen=True)
@@ -26,7 +47,7 @@ class Task:
 
     id: str
     algorithm: Algorithm[..., Any]
-    inputs: Mapping[str, Binding]
+    inputs: Mapping[str, Source]
     params: Mapping[str, Any]
     kind: Kind = "call"
     lifted: tuple[str, ...] = ()
@@ -36,22 +57,18 @@ class Task:
 
     def needs(self) -> set[str]:
         """Ids of the tasks whose results it takes."""
-        found: set[str] = set()
-        for binding in self.inputs.values():
-            refs = binding.items if isinstance(binding, Several) else (binding,)
-            found.update(ref.node for ref in refs if isinstance(ref, Ref) and ref.node is not None)
-        return found
+        return {task_id for source in self.inputs.values() for task_id in tasks_in(source)}
 
 
 @dataclass
 class Plan:
-    """What an engine runs: tasks by id, values of the inputs, and where the outputs come from."""
+    """What an engine runs: tasks by id, each after what it needs, values of the inputs, and where the outputs come from."""
 
     name: str
     version: str
     tasks: dict[str, Task]
     values: dict[str, Any]
-    outputs: dict[str, Binding]
+    outputs: dict[str, Source]
     params: dict[str, Any]
     input_ids: dict[str, Any] = field(default_factory=dict[str, Any])
     _ids: dict[str, str] = field(default_factory=dict[str, str])
@@ -59,27 +76,54 @@ class Plan:
     def derivation_id(self, task_id: str) -> str:
         """Return the identity of a task's result: algorithm, versions, source, parameters and input identities."""
         if task_id not in self._ids:
-            task = self.tasks[task_id]
-            inputs = {name: self._binding_id(binding) for name, binding in task.inputs.items()}
-            self._ids[task_id] = digest({
-                "algorithm": task.algorithm.name,
-                "version": task.algorithm.version,
-                "source": task.algorithm.source_hash,
-                "distribution": distribution_version(task.algorithm.function.__module__),
-                "params": to_json(task.params),
-                "lifting": [task.kind, list(task.lifted), task.chunk if task.kind == "reduce" else 0],
-                "inputs": inputs,
-                "file": self.input_ids.get(task_id),
-            })  # fmt: skip
+            for earlier in self.tasks:  # in order, not by recursion: a chain may be longer than Python's stack
+                if earlier not in self._ids:
+                    self._ids[earlier] = self._derive(self.tasks[earlier])
+                if earlier == task_id:
+                    break
         return self._ids[task_id]
 
-    def _binding_id(self, binding: Binding) -> Any:
-        if isinstance(binding, Const):
-            return {"value": to_json(binding.value)}
-        if isinstance(binding, Several):
-            return [self._binding_id(ref) for ref in binding.items]
-        source = self.derivation_id(binding.node) if binding.node is not None else self.input_ids[binding.path[0]]
-        return [source, *(binding.path if binding.node is not None else binding.path[1:])]
+    def _derive(self, task: Task) -> str:
+        ports = task.algorithm.ports
+        inputs = {
+            name: self._source_id(source)
+            for name, source in task.inputs.items()
+            if not (isinstance(source, Const) and _is_same(source.value, ports[name].default))
+        }
+        return digest({
+            "algorithm": task.algorithm.name,
+            "version": task.algorithm.version,
+            "source": task.algorithm.source_hash,
+            "distribution": distribution_version(task.algorithm.function.__module__),
+            "params": to_json(task.params),
+            "lifting": [task.kind, list(task.lifted), task.chunk if task.kind == "reduce" else 0],
+            "inputs": inputs,
+            "file": _path_free(self.input_ids.get(task.id)),
+        })  # fmt: skip
+
+    def _source_id(self, source: Source) -> Any:
+        if isinstance(source, Const):
+            return {"value": to_json(source.value)}
+        if isinstance(source, Several):
+            return [self._source_id(ref) for ref in source.items]
+        if isinstance(source, Together):
+            return {name: self._source_id(item) for name, item in source.items.items()}
+        if source.node is not None:
+            return [self._ids[source.node], *source.path]
+        return [_path_free(self.input_ids[source.path[0]]), *source.path[1:]]
+
+
+def _is_same(value: Any, default: Any) -> bool:
+    return type(value) is type(default) and value == default
+
+
+def _path_free(identity: Any) -> Any:
+    """Return what identifies a file without its path: a renamed file gives the same results."""
+    if isinstance(identity, list):
+        return [_path_free(item) for item in cast("list[Any]", identity)]
+    if isinstance(identity, dict) and "sha256" in identity:
+        return {key: item for key, item in cast("dict[str, Any]", identity).items() if key != "path"}
+    return identity
 
 
 def make_plan(algorithm: Algorithm[..., Any], inputs: Mapping[str, Any], params: Mapping[str, Any]) -> Plan:
@@ -94,36 +138,54 @@ def make_plan(algorithm: Algorithm[..., Any], inputs: Mapping[str, Any], params:
     WorkflowError
         If the graph is not valid.
     """
-    overrides = dict(algorithm.overrides) if isinstance(algorithm, Workflow) else {}
-    params = {**overrides, **params}
-    own = {name: value for name, value in params.items() if name in algorithm.parameters}
-    nested = {name: value for name, value in params.items() if name not in algorithm.parameters}
-    if isinstance(algorithm, Workflow):
-        algorithm.check_node_params(nested)
-    elif nested:
-        name = next(iter(nested))
-        raise ParameterError(
-            f"{algorithm.name}: unknown parameter '{name}'{registry.suggest(name, algorithm.parameters)}"
-        )
-    settled = algorithm.check_params(own)
-    _check_inputs(algorithm, inputs)
+    settled, nested = settle(algorithm, inputs, params)
+    given = _given(algorithm, inputs)
     plan = Plan(algorithm.name, algorithm.version, {}, {}, {}, {**settled, **nested})
-    given = {
-        name: value for name, value in inputs.items() if not (value is None and not algorithm.ports[name].required)
-    }
-    bindings = {name: _bind_input(plan, algorithm, name, value, settled) for name, value in given.items()}
+    bindings: dict[str, Source] = {name: _bind_input(plan, algorithm, name, value, settled) for name, value in given.items()}
     if isinstance(algorithm, Workflow):
-        plan.outputs = _open(plan, algorithm, bindings, settled, nested, "")
+        whole = _open(plan, algorithm, bindings, settled, nested, "")
     else:
         kind: Kind = "reduce" if algorithm.kind == "reduction" else "call"
         lifted = (next(iter(algorithm.ports)),) if kind == "reduce" else ()
         plan.tasks[algorithm.node_name] = Task(
             algorithm.node_name, algorithm, bindings, settled, kind, lifted, "item", 32
         )
-        ports = algorithm.signature.output_ports
-        whole = list(ports) == ["result"]
-        plan.outputs = {name: Ref(algorithm.node_name, () if whole else (name,)) for name in ports}
+        whole = Ref(algorithm.node_name)
+    if isinstance(whole, Together) or is_named_tuple(algorithm.signature.output):
+        plan.outputs = {name: _project(whole, (name,)) for name in algorithm.signature.output_ports}
+    else:
+        plan.outputs = {"result": whole}
     return plan
+
+
+def settle(
+    algorithm: Algorithm[..., Any], inputs: Mapping[str, Any], params: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Check names of inputs and all parameters; return the algorithm's own, defaults filled in, and those of nodes.
+
+    Raises
+    ------
+    ParameterError
+        For unknown or missing inputs, and for unknown or refused parameters.
+    """
+    params = {**(algorithm.overrides if isinstance(algorithm, Workflow) else {}), **params}
+    own = {name: value for name, value in params.items() if name in algorithm.parameters}
+    nested = {name: value for name, value in params.items() if name not in algorithm.parameters}
+    if nested and not isinstance(algorithm, Workflow):
+        name = next(iter(nested))
+        raise ParameterError(
+            f"{algorithm.name}: unknown parameter '{name}'{registry.suggest(name, algorithm.parameters)}"
+        )
+    settled = algorithm.check_params(own)
+    _check_inputs(algorithm, inputs)
+    if isinstance(algorithm, Workflow):
+        algorithm.check_node_params(nested, algorithm.graph(_given(algorithm, inputs), settled))
+    return settled, nested
+
+
+def _given(algorithm: Algorithm[..., Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs that have a value: None for an optional one means that it is absent."""
+    return {name: value for name, value in inputs.items() if value is not None or algorithm.ports[name].required}
 
 
 def _check_inputs(algorithm: Algorithm[..., Any], inputs: Mapping[str, Any]) -> None:
@@ -141,7 +203,9 @@ def _bind_input(plan: Plan, owner: Algorithm[..., Any], name: str, value: Any, p
     """Enter the value of an input into the plan; a path becomes a task that reads it."""
     port = owner.ports[name]
     is_path = isinstance(value, (str, PurePath, FileInput))
-    if is_path and not port.is_file and readable(port.item) and not port.is_sequence:
+    if is_path and not port.is_file and readable(port.item):
+        if port.is_sequence:
+            resolve(owner, port, value, params)  # says that a sequence is needed
         return _reader_task(plan, owner, port, f"read:{name}", value, params)
     if isinstance(value, (list, tuple)) and port.is_sequence and not port.is_file:
         items = cast("list[Any]", value)
@@ -153,19 +217,22 @@ def _bind_input(plan: Plan, owner: Algorithm[..., Any], name: str, value: Any, p
             ]  # fmt: skip
             return Several(tuple(refs))
     if port.is_file:
-        from .reading import resolve
-
         path = resolve(owner, port, value, params)
+        for item in path if isinstance(path, list) else [path]:
+            if item is not None:
+                check_exists(owner, port, FileInput(item))
         plan.values[name] = path
-        plan.input_ids[name] = (
-            [_file_identity(item) for item in path] if isinstance(path, list) else _file_identity(path)
-        )
+        plan.input_ids[name] = [_file_identity(item) for item in path] if isinstance(path, list) else _file_identity(path)
         return Ref(None, (name,))
     return _plain_input(plan, name, list(cast("Any", value)) if isinstance(value, Mapped) else value)
 
 
 def _file_identity(path: Any) -> Any:
-    return {"path": str(path), **file_id(path)} if path is not None and path.is_file() else {"path": str(path)}
+    if path is None:
+        return None
+    source = FileInput(path)
+    inside = {"inside": source.inside} if source.inside else {}
+    return {"path": str(path), **inside, **(file_id(source.file) if source.file.is_file() else {})}
 
 
 def _plain_input(plan: Plan, name: str, value: Any) -> Ref:
@@ -183,58 +250,57 @@ def _reader_task(
     return Ref(task_id)
 
 
-def _open(plan: Plan, workflow: Workflow[..., Any], bindings: Mapping[str, Binding], params: Mapping[str, Any],
-          nested: Mapping[str, Any], prefix: str) -> dict[str, Binding]:  # fmt: skip
-    """Enter the nodes of a workflow into the plan, nested workflows opened up; return its outputs."""
+def _open(plan: Plan, workflow: Workflow[..., Any], bindings: Mapping[str, Source], params: Mapping[str, Any],
+          nested: Mapping[str, Any], prefix: str) -> Source:  # fmt: skip
+    """Enter the nodes of a workflow into the plan, nested workflows opened up; return its output."""
     given = [name for name, binding in bindings.items() if not (isinstance(binding, Const) and binding.value is None)]
     graph = workflow.graph(given, params)
-    renamed: dict[str, dict[str, Binding]] = {}
+    opened: dict[str, Source] = {}
     for node_id in graph.order():
         node = graph.nodes[node_id]
-        inputs = {name: _relink(binding, bindings, renamed, prefix) for name, binding in node.inputs.items()}
+        inputs = {name: _relink(binding, bindings, opened, prefix) for name, binding in node.inputs.items()}
         chosen = {name: _param_value(binding, params) for name, binding in node.params.items()}
         inner = {name.partition(".")[2]: value for name, value in nested.items() if name.partition(".")[0] == node_id}
         own = {name: value for name, value in inner.items() if name in node.algorithm.parameters}
-        settled = node.algorithm.check_params({**chosen, **own})
+        preset = node.algorithm.overrides if isinstance(node.algorithm, Workflow) else {}
+        settled = node.algorithm.check_params(
+            {**{name: value for name, value in preset.items() if name in node.algorithm.parameters}, **chosen, **own}
+        )
         deeper = {name: value for name, value in inner.items() if name not in own}
         task_id = f"{prefix}{node_id}"
         if isinstance(node.algorithm, Workflow) and node.kind == "call":
-            deeper = {**node.algorithm.overrides, **deeper}
-            renamed[node_id] = _open(plan, node.algorithm, inputs, settled, deeper, f"{task_id}/")
+            deeper = {**preset, **deeper}
+            opened[node_id] = _open(plan, node.algorithm, inputs, settled, deeper, f"{task_id}/")
         else:
             plan.tasks[task_id] = Task(
                 task_id, node.algorithm, inputs, settled, node.kind, node.lifted, node.over, node.chunk
             )
-    return {name: _relink(ref, bindings, renamed, prefix) for name, ref in _outputs(graph).items()}
+    if isinstance(graph.output, Ref):
+        return _relink(graph.output, bindings, opened, prefix)
+    outputs = {name: _relink(ref, bindings, opened, prefix) for name, ref in graph.output.items()}
+    return Together(workflow.signature.output, outputs)
 
 
-def _outputs(graph: Graph) -> dict[str, Ref]:
-    return graph.output_refs
-
-
-def _relink(
-    binding: Binding, bindings: Mapping[str, Binding], renamed: Mapping[str, Mapping[str, Binding]], prefix: str
-) -> Binding:
+def _relink(binding: Binding, bindings: Mapping[str, Source], opened: Mapping[str, Source], prefix: str) -> Source:
     """Translate a link inside a workflow to the plan around it."""
     if isinstance(binding, Const):
         return binding
     if isinstance(binding, Several):
-        return Several(tuple(cast("Ref", _relink(ref, bindings, renamed, prefix)) for ref in binding.items))
+        return Several(tuple(cast("Ref", _relink(ref, bindings, opened, prefix)) for ref in binding.items))
     if binding.node is None:
         return _project(bindings[binding.path[0]], binding.path[1:])
-    if binding.node in renamed:
-        outputs = renamed[binding.node]
-        if "result" in outputs and len(outputs) == 1:
-            return _project(outputs["result"], binding.path)
-        return _project(outputs[binding.path[0]], binding.path[1:])
+    if binding.node in opened:
+        return _project(opened[binding.node], binding.path)
     return Ref(f"{prefix}{binding.node}", binding.path)
 
 
-def _project(binding: Binding, path: tuple[str, ...]) -> Binding:
+def _project(source: Source, path: tuple[str, ...]) -> Source:
     if not path:
-        return binding
-    assert isinstance(binding, Ref)
-    return Ref(binding.node, (*binding.path, *path))
+        return source
+    if isinstance(source, Together):
+        return _project(source.items[path[0]], path[1:])
+    assert isinstance(source, Ref)
+    return Ref(source.node, (*source.path, *path))
 
 
 def _param_value(binding: Binding, params: Mapping[str, Any]) -> Any:
@@ -243,7 +309,10 @@ def _param_value(binding: Binding, params: Mapping[str, Any]) -> Any:
     assert isinstance(binding, Ref)
     value = params[binding.path[0]]
     for part in binding.path[1:]:
-        value = getattr(value, part)
+        try:  # a group whose model only the workflow's Python knows is a mapping in its JSON
+            value = cast("Any", value)[part] if isinstance(value, Mapping) else getattr(value, part)
+        except (KeyError, AttributeError):
+            raise ParameterError(f"parameter '{binding.path[0]}' needs a value for '{'.'.join(binding.path[1:])}'") from None
     return value
 
 

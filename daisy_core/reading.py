@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -10,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from . import registry
-from .algorithm import Algorithm, algorithm
+from .algorithm import Algorithm, algorithm, resolve_also
 from .datatypes import describe, is_data
 from .errors import InputError, ParameterError
 from .lifting import Mapped
@@ -46,6 +47,9 @@ class FileInput:
         return str(self.path).partition("::")[2]
 
 
+resolve_also(FileInput)
+
+
 @dataclass(frozen=True)
 class Reading:
     """How a file becomes the value of a port: the reader and its checked options."""
@@ -72,9 +76,7 @@ def resolve(
         if not readable(port.annotation if item else port.item):
             return value
         if port.is_sequence and not item:
-            raise ParameterError(
-                f"{owner.name}: port '{port.name}' takes a sequence of files; got the one path '{value}'"
-            )
+            raise _one_path(owner, port, value)
         return reading(owner, port, value, params)()
     if isinstance(value, (list, tuple)) and port.is_sequence:
         items = cast("Iterable[Any]", value)
@@ -90,12 +92,30 @@ def _check_file(owner: Algorithm[..., Any], port: Port, value: Any) -> Any:
     if isinstance(value, FileInput):
         value = value.path
     if isinstance(value, (str, PurePath)):
+        if port.is_sequence:
+            raise _one_path(owner, port, value)
         return Path(value)
     if isinstance(value, (list, tuple)) and port.is_sequence:
         return [Path(one.path if isinstance(one, FileInput) else one) for one in cast("Iterable[Any]", value)]
     if value is None and not port.required:
         return value
     raise ParameterError(f"{owner.name}: port '{port.name}' needs a path; got {type(value).__name__}")
+
+
+def _one_path(owner: Algorithm[..., Any], port: Port, value: Any) -> ParameterError:
+    return ParameterError(f"{owner.name}: port '{port.name}' takes a sequence of files; got the one path '{value}'")
+
+
+def check_exists(owner: Algorithm[..., Any], port: Port, source: FileInput) -> None:
+    """Check that a file given to a port is there.
+
+    Raises
+    ------
+    InputError
+        If it is not; the message names a near file.
+    """
+    if not os.path.exists(source.file):  # where Path.exists raises, for text that is no path at all, this is False
+        raise InputError(f"{owner.name}: port '{port.name}': no such file: {source.file}{_near(source.file)}")
 
 
 def readable(annotation: Any) -> bool:
@@ -117,8 +137,7 @@ def reading(owner: Algorithm[..., Any], port: Port, value: Any, params: Mapping[
         If an option is unknown to the reader, or disagrees with the parameter that is its default.
     """
     source = value if isinstance(value, FileInput) else FileInput(value)
-    if not source.file.exists():
-        raise InputError(f"{owner.name}: port '{port.name}': no such file: {source.file}{_near(source.file)}")
+    check_exists(owner, port, source)
     reader = registry.reader(port.item)
     own_result = source.file.suffix.lower() in RESULT_SUFFIXES and is_data(describe(port.item).type)
     if reader is None or own_result:
@@ -152,7 +171,7 @@ def _defaults(owner: Algorithm[..., Any], params: Mapping[str, Any]) -> Iterable
 
 
 def _near(path: Path) -> str:
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         return f" (there is no folder {path.parent})"
     return registry.suggest(path.name, (item.name for item in path.parent.iterdir()))
 

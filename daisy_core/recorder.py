@@ -99,7 +99,11 @@ class Recorder:
                 self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
                 self._file.flush()
         if self._listen is not None:
-            self._listen(entry)
+            try:
+                self._listen(entry)
+            except Exception:
+                self._listen = None  # who watches a run cannot harm it
+                self.log(f"the listener failed and is left out from here on\n{traceback.format_exc()}")
 
     def progress(self, task: str, fraction: float, message: str = "") -> None:
         """Record progress of a task, at most ten times a second."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import importlib
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _ALGORITHMS: dict[str, Algorithm[..., Any]] = {}
 _READERS: dict[Any, Algorithm[..., Any]] = {}
+_FILES: list[Path] = []
 _WRITERS: dict[str, dict[str, Callable[[Any, Path], Any]]] = {}
 
 
@@ -92,7 +94,9 @@ def apps() -> dict[str, App]:
             raise DaisyError(f"entry point daisy.apps '{point.name}' ({point.value}) is not a daisy_core.App")
         found[app.name] = app
     for path in _plugin_files():
-        found.setdefault(path.stem, App(path.stem, f"plug-in {path}", (str(path),)))
+        if path.stem in found:
+            raise DaisyError(f"plug-in {path} has the name of another app, '{path.stem}' ({found[path.stem].title}); rename the file")
+        found[path.stem] = App(path.stem, f"plug-in {path}", (str(path),))
     return found
 
 
@@ -140,6 +144,7 @@ def load_file(path: Path) -> ModuleType:
     except Exception as error:
         del sys.modules[name]
         raise DaisyError(f"{path} does not run: {type(error).__name__}: {error}") from error
+    _FILES.append(path.resolve())
     return module
 
 
@@ -188,10 +193,21 @@ def unpickle(name: str, module: str, node_name: str) -> Algorithm[..., Any]:
     return found if found.node_name == node_name else found.named(node_name)
 
 
+def known() -> list[Algorithm[..., Any]]:
+    """Return the algorithms and workflows declared so far in this process."""
+    return list(_ALGORITHMS.values())
+
+
+def loaded_files() -> list[Path]:
+    """Return the Python files that were loaded by :func:`load_file`, in order: worker processes load them too."""
+    return list(_FILES)
+
+
 def all_names() -> list[str]:
     """Return the names of all algorithms and workflows of all installed apps that can be loaded."""
     for name in apps():
-        load_app(name)
+        with contextlib.suppress(DaisyError, ImportError):
+            load_app(name)
     return sorted(_ALGORITHMS)
 
 

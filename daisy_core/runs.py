@@ -127,7 +127,7 @@ class RunFolder:
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield the events so far; a line that is still being written is left for the next time."""
-        with (self.path / "events.jsonl").open(encoding="utf-8") as handle:
+        with (self.path / "events.jsonl").open(encoding="utf-8", errors="replace") as handle:
             for line in handle:
                 if line.endswith("\n"):
                     with contextlib.suppress(json.JSONDecodeError):
@@ -164,9 +164,9 @@ class RunFolder:
         except (OSError, json.JSONDecodeError):
             return None
 
-    def take_lease(self) -> None:
-        """Say that this process runs it, and renew the heartbeat."""
-        pid = os.getpid()
+    def take_lease(self, pid: int | None = None) -> None:
+        """Say which process runs it, this one by default, and renew the heartbeat."""
+        pid = os.getpid() if pid is None else pid
         write_json(self.path / "lease.json", {
             "host": socket.gethostname(), "pid": pid, "started": process_start(pid), "heartbeat": time.time(),
         })  # fmt: skip

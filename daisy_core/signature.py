@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from .datatypes import Field, describe, fields_of, is_data, strip_optional
+import numpy as np
+
+from .datatypes import Field, data_type, describe, fields_of, is_data, strip_optional
 from .errors import ParameterError, WorkflowError
-from .markers import FileMark, Param
+from .markers import Axes, File, FileMark, Param
 
 REQUIRED: Any = inspect.Parameter.empty
 
@@ -85,9 +87,9 @@ def item_type(annotation: Any) -> Any:
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return item_type(args[0])
-    if origin in (collections.abc.Sequence, list) and args:
-        return args[0]
-    if origin is tuple and len(args) == 2 and args[1] is Ellipsis:
+    if origin is tuple:
+        return args[0] if len(args) == 2 and args[1] is Ellipsis else None
+    if isinstance(origin, type) and issubclass(origin, collections.abc.Sequence) and args:
         return args[0]
     return None
 
@@ -175,6 +177,19 @@ def type_name(annotation: Any) -> str:
     return getattr(field.type, "__name__", str(field.type))
 
 
+def type_named(name: Any) -> Any:
+    """Return the type that :func:`type_name` shows by this name; Any where the name alone does not tell."""
+    text = str(name)
+    if text.startswith("list of "):
+        return list[type_named(text.removeprefix("list of "))]
+    plain = {"float": float, "int": int, "str": str, "bool": bool, "file": File, "array": np.ndarray}
+    if text in plain:
+        return plain[text]
+    if text.startswith("array(") and text.endswith(")"):
+        return Annotated[np.ndarray, Axes(*text[6:-1].split(", "))]
+    return data_type(text) if "." in text else Any
+
+
 def mismatch(source: Any, target: Any) -> str | None:
     """Say why a value of one declared type cannot feed a port of another; None where it can, or nobody can know.
 
@@ -207,7 +222,7 @@ def _field_mismatch(given: Field, wanted: Field, source: Any, target: Any) -> st
         return None
     left, right = (get_origin(item.type) or item.type for item in (given, wanted))
     if isinstance(left, type) and isinstance(right, type):
-        fits = issubclass(left, right) or (left is int and right is float)
+        fits = (issubclass(left, right) and (left is not bool or right is bool)) or (left is int and right is float)
         if fits and given.unit and wanted.unit and given.unit != wanted.unit:
             return f"unit {given.unit} does not fit unit {wanted.unit}"
         return None if fits else f"{type_name(source)} does not fit {type_name(target)}"

@@ -51,10 +51,9 @@ class DataStore(MutableMapping[str, Any]):
         Raises
         ------
         DaisyError
-            If the name is empty or contains ``/`` or ``::``.
+            If an object of this name could not be saved or addressed: empty, ``provenance``, or with ``/`` or ``::``.
         """
-        if not name or "/" in name or "::" in name:
-            raise DaisyError(f"'{name}' cannot be the name of an object: it must not be empty or contain '/' or '::'")
+        nexus.check_name(name)
         self._objects[name] = read_only(value)
         self._origins[name] = origin
 

@@ -13,7 +13,7 @@ from .algorithm import TRACE, Algorithm
 from .errors import ParameterError, WorkflowError
 from .graph import Binding, Const, Graph, Kind, Node, Ref, Several
 from .params import to_json
-from .signature import Parameter, field_type, is_named_tuple, type_name
+from .signature import Parameter, field_type, is_named_tuple, mismatch, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -246,4 +246,20 @@ class Trace:
                 f"{self.name} returns {type(returned).__name__} ({returned!r:.60}); return the result of an algorithm, "
                 f"or a NamedTuple of results{'' if declared is Any else f' as declared ({type_name(declared)})'}"
             )
-        return Graph(self.name, self.version, inputs, parameters, self._nodes, output, structural).validate()
+        graph = Graph(self.name, self.version, inputs, parameters, self._nodes, output, structural).validate()
+        _check_declared(graph, type(returned) if isinstance(output, dict) else graph.type_of(output), declared)
+        return graph
+
+
+def _check_declared(graph: Graph, kind: Any, declared: Any) -> None:
+    """Check that a workflow returns what it declares: another workflow is linked to the declaration."""
+    if declared is Any and is_named_tuple(kind):
+        raise WorkflowError(f"{graph.name} returns several ports; declare them: '-> {kind.__name__}'")
+    if is_named_tuple(declared) and kind is declared and not isinstance(graph.output, Ref):
+        pairs = [(f"'{name}' ", graph.type_of(graph.output[name]), field_type(declared, name)) for name in graph.output]
+    else:
+        pairs = [("", kind, declared)]
+    for name, given, wanted in pairs:
+        reason = mismatch(given, wanted)
+        if reason:
+            raise WorkflowError(f"{graph.name}: the output {name}is not what is declared: {reason}")

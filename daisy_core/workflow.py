@@ -13,7 +13,7 @@ from .context import Resources
 from .datatypes import app_of
 from .errors import ParameterError, WorkflowError
 from .graph import FORMAT, Binding, Const, Graph, Node, Ref, Several
-from .signature import REQUIRED, Parameter, Port, Signature
+from .signature import REQUIRED, Parameter, Port, Signature, type_named
 from .tracing import Symbol, Trace
 
 P = ParamSpec("P")
@@ -76,6 +76,7 @@ class Workflow(Algorithm[P, R]):
         """
         other = self._copy()
         other._overrides = {**self._overrides, **values}
+        other.__dict__.pop("source_hash", None)
         own = {name: value for name, value in values.items() if name in self.parameters}
         if own:
             self.check_some_params(own)
@@ -90,16 +91,30 @@ class Workflow(Algorithm[P, R]):
 
     def node_parameters(self) -> dict[str, Parameter]:
         """Return the parameters of nodes that the workflow leaves open, as ``"node.parameter"``."""
+        return self._node_parameters(self._graph_views())
+
+    def _node_parameters(self, views: Iterable[Graph]) -> dict[str, Parameter]:
         found: dict[str, Parameter] = {}
-        for name, (node, inner) in self.full_graph().addressable().items():
-            known = node.algorithm.parameters
-            found[name] = (
-                known[inner] if inner in known else cast("Workflow[..., Any]", node.algorithm).node_parameters()[inner]
-            )
+        for view in views:
+            for name, (node, inner) in view.addressable().items():
+                known = node.algorithm.parameters
+                if name not in found:
+                    found[name] = known[inner] if inner in known else _inner(node).node_parameters()[inner]
         return found
 
-    def check_node_params(self, values: Mapping[str, Any]) -> None:
+    def _graph_views(self) -> list[Graph]:
+        """Return the graph with all inputs and the one with the required inputs alone: together they have all nodes."""
+        full = self.full_graph()
+        required = [name for name, port in self.ports.items() if port.required]
+        return [full] if len(required) == len(self.ports) else [full, self.graph(required, self._own_overrides())]
+
+    def check_node_params(self, values: Mapping[str, Any], graph: Graph | None = None) -> None:
         """Check parameters addressed to nodes.
+
+        Parameters
+        ----------
+        graph : Graph, optional
+            The graph that is to be run, whose nodes can be addressed as well.
 
         Raises
         ------
@@ -108,22 +123,22 @@ class Workflow(Algorithm[P, R]):
         """
         if not values:
             return
-        open_params = self.node_parameters()
+        views = self._graph_views() + ([graph] if graph is not None else [])
+        open_params = self._node_parameters(views)
         for name, value in values.items():
             node_id, _, inner = name.partition(".")
-            if name not in open_params:
-                node = self.full_graph().nodes.get(node_id)
+            node = next((view.nodes[node_id] for view in views if node_id in view.nodes), None)
+            if node is None or name not in open_params:
                 if node is not None and inner in node.params:
                     raise ParameterError(
                         f"{self.name}: parameter '{name}' is bound by the workflow and cannot be set from outside"
                     )
                 known = [*self.parameters, *open_params]
                 raise ParameterError(f"{self.name}: unknown parameter '{name}'{registry.suggest(name, known)}")
-            node = self.full_graph().nodes[node_id]
             if inner in node.algorithm.parameters:
                 node.algorithm.check_some_params({inner: value}, where=f"{self.name}: node '{node_id}'")
             else:
-                cast("Workflow[..., Any]", node.algorithm).check_node_params({inner: value})
+                _inner(node).check_node_params({inner: value})
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of the parameters, those of nodes as ``"node.parameter"``."""
@@ -168,6 +183,8 @@ class Workflow(Algorithm[P, R]):
         if self._fixed is not None:
             return self._fixed
         names = frozenset(self.ports) if given is None else frozenset(given)
+        for name in names.difference(self.ports):
+            raise ParameterError(f"{self.name}: there is no input '{name}'{registry.suggest(name, self.ports)}")
         absent = [name for name, port in self.ports.items() if port.required and name not in names]
         if absent:
             raise ParameterError(f"{self.name}: input '{absent[0]}' is required")
@@ -179,7 +196,10 @@ class Workflow(Algorithm[P, R]):
 
     def full_graph(self) -> Graph:
         """Return the graph with all inputs given and structural parameters at their defaults."""
-        return self.graph(None, {name: value for name, value in self._overrides.items() if "." not in name})
+        return self.graph(None, self._own_overrides())
+
+    def _own_overrides(self) -> dict[str, Any]:
+        return {name: value for name, value in self._overrides.items() if "." not in name}
 
     def _structural(self, params: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -241,15 +261,21 @@ class Workflow(Algorithm[P, R]):
             return cast("Signature", cast("Any", super()).signature)
         ports = {name: Port(name, annotation) for name, annotation in self._fixed.inputs.items()}
         refs = self._fixed.output_refs
-        output = self._fixed.type_of(refs["result"]) if list(refs) == ["result"] else _tuple_class(self._fixed)
+        output = self._fixed.type_of(refs["result"]) if isinstance(self._fixed.output, Ref) else _tuple_class(self._fixed)
         return Signature(ports, dict(self._fixed.parameters), output)
 
     @functools.cached_property
     def source_hash(self) -> str:
-        """Hash of what the workflow is made of: its source text, or its JSON."""
-        from .identity import digest, source_hash
+        """Hash of what the workflow is made of: its source or JSON, its set parameters, and the algorithms of its nodes."""
+        from .identity import digest, distribution_version, source_hash
 
-        return source_hash(self.function) if self._fixed is None else digest(self._fixed.to_json())
+        nodes = {node.id: node.algorithm for view in self._graph_views() for node in view.nodes.values()}
+        return digest([
+            source_hash(self.function) if self._fixed is None else self._fixed.to_json(),
+            self._overrides,
+            [[name, made.name, made.version, made.source_hash, distribution_version(made.function.__module__)]
+             for name, made in sorted(nodes.items())],
+        ])[:16]  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by registry name, or by JSON where there is no function."""
@@ -261,6 +287,10 @@ class Workflow(Algorithm[P, R]):
         from .views import workflow_html
 
         return workflow_html(self)
+
+
+def _inner(node: Node) -> Workflow[..., Any]:
+    return cast("Workflow[..., Any]", node.algorithm)
 
 
 def _unpickle(made_from: Any, overrides: Mapping[str, Any]) -> Workflow[..., Any]:
@@ -280,7 +310,7 @@ def _from_content(content: Mapping[str, Any]) -> Workflow[..., Any]:
         if item["id"] in nodes:
             raise WorkflowError(f"{name}: two nodes are called '{item['id']}'")
         nodes[item["id"]] = _node(name, item)
-    graph = Graph(name, content["version"], _input_types(name, content["inputs"], nodes), _parameters(content, nodes), nodes,
+    graph = Graph(name, content["version"], _input_types(content["inputs"], nodes), _parameters(content, nodes), nodes,
                   _output(content["output"]), content.get("structural", {})).validate()  # fmt: skip
 
     def body(*_: Any, **__: Any) -> Any:
@@ -308,7 +338,9 @@ def _node(workflow_name: str, item: Mapping[str, Any]) -> Node:
     kind = cast("Literal['call', 'map', 'reduce']", item.get("kind", "call"))
     if kind not in ("call", "map", "reduce") or (kind == "reduce") != (algorithm.kind == "reduction"):
         raise WorkflowError(f"{workflow_name}: node '{item['id']}': {algorithm.name} cannot be used as '{kind}'")
-    inputs = {name: _binding(value) for name, value in item.get("inputs", {}).items()}
+    if "with_params" in item:
+        algorithm = cast("Workflow[..., Any]", algorithm).with_params(item["with_params"])
+    inputs = {name: _input_binding(value) for name, value in item.get("inputs", {}).items()}
     params = {name: _binding(value) for name, value in item.get("params", {}).items()}
     lifted = tuple(item.get("lifted", ()))
     return Node(
@@ -334,26 +366,27 @@ def _binding(value: Any) -> Binding:
     return Ref(None, (value["input"] if "input" in value else value["parameter"], *field))
 
 
+def _input_binding(value: Any) -> Binding:
+    """Return the binding of a port; an empty list in JSON is the empty sequence of the trace."""
+    found = _binding(value)
+    return Const(()) if found in (Const([]), Several(())) else found
+
+
 def _output(value: Mapping[str, Any]) -> Any:
     return {name: _binding(item) for name, item in value["ports"].items()} if "ports" in value else _binding(value)
 
 
-def _input_types(name: str, declared: Mapping[str, Any], nodes: Mapping[str, Node]) -> dict[str, Any]:
-    """Give each input the type of the first port that it feeds whole."""
+def _input_types(declared: Mapping[str, Any], nodes: Mapping[str, Node]) -> dict[str, Any]:
+    """Give each input the type of the first port that it feeds whole; where it feeds none, what its type's name says."""
     found: dict[str, Any] = {}
     for node in nodes.values():
         for port, ref in node.links():
             if ref.node is None and len(ref.path) == 1 and port in node.algorithm.ports:
-                annotation = node.algorithm.ports[port].annotation
-                if node.kind == "map" and port in node.lifted:
-                    annotation = list[annotation]
+                annotation = node.takes(port)
                 if isinstance(node.inputs[port], Several):
                     annotation = node.algorithm.ports[port].item
                 found.setdefault(ref.path[0], annotation)
-    unused = [item for item in declared if item not in found]
-    if unused:
-        raise WorkflowError(f"{name}: input '{unused[0]}' feeds no node")
-    return {item: found[item] for item in declared}
+    return {item: found[item] if item in found else type_named(shown) for item, shown in declared.items()}
 
 
 def _parameters(content: Mapping[str, Any], nodes: Mapping[str, Node]) -> dict[str, Parameter]:

@@ -6,8 +6,8 @@ import importlib.util
 from pathlib import Path
 
 import streamlit as st
-from starlette.routing import Route
 from starlette.responses import FileResponse
+from starlette.routing import Route
 
 
 def plotly_js(_request: object) -> FileResponse:

@@ -32,7 +32,9 @@ def as_python(algorithm: Algorithm[..., Any], inputs: Mapping[str, Any], params:
     name = algorithm.function.__name__
     public = getattr(importlib.import_module(package), name, None) is algorithm
     imports: dict[str, set[str]] = {package if public else algorithm.function.__module__: {name}}
-    lines = [f"    {port}={_python_input(value, imports)}," for port, value in inputs.items() if value not in (None, [], ())]
+    lines = [
+        f"    {port}={_python_input(value, imports)}," for port, value in inputs.items() if value not in (None, [], ())
+    ]
     for parameter, value in params.items():
         if value != algorithm.parameters[parameter].default:
             lines.append(f"    {parameter}={_python_value(value, package, imports)},")
@@ -57,11 +59,17 @@ def _python_value(value: Any, package: str, imports: dict[str, set[str]]) -> str
     kind = type(value)
     public = getattr(importlib.import_module(package), kind.__name__, None) is kind
     imports.setdefault(package if public else kind.__module__, set()).add(kind.__name__)
-    changed = [f"{name}={getattr(value, name)!r}" for name, info in kind.model_fields.items() if getattr(value, name) != info.default]
+    changed = [
+        f"{name}={getattr(value, name)!r}"
+        for name, info in kind.model_fields.items()
+        if getattr(value, name) != info.default
+    ]
     return f"{kind.__name__}({', '.join(changed)})"
 
 
-def as_cli(algorithm: Algorithm[..., Any], inputs: Mapping[str, Any], params: Mapping[str, Any], *, out: str = "results.nxs") -> str:
+def as_cli(
+    algorithm: Algorithm[..., Any], inputs: Mapping[str, Any], params: Mapping[str, Any], *, out: str = "results.nxs"
+) -> str:
     """Return the call as a command line; what equals its default is left out."""
     words = [f"daisy run {shlex.quote(algorithm.name)}"]
     for port, value in inputs.items():
@@ -94,7 +102,9 @@ def _cli_words(value: Any) -> list[str]:
 
 
 def _cli_word(value: Any) -> str:
-    return {True: "true", False: "false", None: "none"}[value] if value is None or isinstance(value, bool) else str(value)
+    return (
+        {True: "true", False: "false", None: "none"}[value] if value is None or isinstance(value, bool) else str(value)
+    )
 
 
 def copy_as(algorithm: Algorithm[..., Any], inputs: Mapping[str, Any], params: Mapping[str, Any]) -> None:
@@ -107,4 +117,3 @@ def copy_as(algorithm: Algorithm[..., Any], inputs: Mapping[str, Any], params: M
     ):
         st.caption(title)
         st.code(text, language=language)
-

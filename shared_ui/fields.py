@@ -67,7 +67,9 @@ class FormField:
             return "is needed"
         if self.kind in ("numbers", "json") and isinstance(value, str):
             return "should be numbers, with blanks between them" if self.kind == "numbers" else "should be JSON"
-        adapter: Any = TypeAdapter(self.annotation) if model_of(self.annotation) else TypeAdapter(self.annotation, config=_STRICT)
+        adapter: Any = (
+            TypeAdapter(self.annotation) if model_of(self.annotation) else TypeAdapter(self.annotation, config=_STRICT)
+        )
         try:
             adapter.validate_python(value)
         except ValidationError as error:

@@ -13,8 +13,9 @@ import streamlit as st
 from daisy_core import DaisyError
 
 from .fields import FormField, Source, flat, form_fields, nested
+from .slider import live_number
 
-Check = Callable[[Any], Any]
+Check = Callable[[Any], str | None]
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,18 @@ class FormValues:
         """True where every field is valid by itself."""
         return not self.faults
 
+    def __or__(self, other: FormValues) -> FormValues:
+        """Join two parts of one form."""
+        return FormValues(self.values | other.values, self.changed + other.changed, self.faults | other.faults)
+
     def params(self) -> dict[str, Any]:
         """Return the values with those of parameter models nested."""
         return nested(self.values)
+
+
+def reset_form(key: str) -> None:
+    """Return all fields of a form to their defaults."""
+    st.session_state[_store(key)] = {}
 
 
 def set_values(key: str, values: Mapping[str, Any]) -> None:
@@ -87,7 +97,7 @@ def param_form(source: Source, defaults: Mapping[str, Any] | None = None, *, key
     only, without : collection of str
         Fields to show, or to leave out.
     checks : mapping
-        Further checks by field; what they raise (:class:`~daisy_core.DaisyError`) is shown at the field.
+        Further checks by field; what they raise (:class:`~daisy_core.DaisyError`) or return (text) is shown at the field.
     sliders : mapping
         Fields that get a slider beside the number.
     lengths : mapping
@@ -97,13 +107,16 @@ def param_form(source: Source, defaults: Mapping[str, Any] | None = None, *, key
     columns : int
         Fields side by side.
     reset : bool
-        Show a button that returns all fields to their defaults.
+        Show a button that returns the whole form to its defaults, where something differs.
     """
-    fields = [field for field in form_fields(source) if (only is None or field.name in only) and field.name not in without]
+    fields = [
+        field for field in form_fields(source) if (only is None or field.name in only) and field.name not in without
+    ]
     if only is not None:
         order = list(only)
         fields.sort(key=lambda field: order.index(field.name))
     starts = {field.name: field.start for field in fields} | flat(defaults or {})
+    starts |= {name: _resized(starts[name], length) for name, length in (lengths or {}).items() if name in starts}
     form = _Form(key, starts, sliders or {}, lengths or {}, placeholders or {})
     places = st.columns(columns) if columns > 1 else [st.container()]
     values: dict[str, Any] = {}
@@ -111,26 +124,33 @@ def param_form(source: Source, defaults: Mapping[str, Any] | None = None, *, key
     for index, field in enumerate(fields):
         with places[index % columns]:
             value = form.show(field)
-            fault = field.fault(value) or _checked(value, (checks or {}).get(field.name))
+            fault, note = field.fault(value), ""
+            if fault is None and checks and field.name in checks:
+                fault, note = _checked(value, checks[field.name])
             if fault:
-                st.caption(f":red[:material/error: {escape(fault)}]")
                 faults[field.name] = fault
+                complain(fault)
+            elif note:
+                st.caption(escape(note))
             values[field.name] = value
     changed = tuple(name for name, value in values.items() if value != starts[name])
     if reset and changed:
         st.button("Reset to defaults", key=f"{key}:reset", icon=":material/restart_alt:", type="tertiary",
-                  on_click=_reset, args=(key, tuple(values)))  # fmt: skip
+                  on_click=reset_form, args=(key,))  # fmt: skip
     return FormValues(values, changed, faults)
 
 
-def _checked(value: Any, check: Check | None) -> str | None:
-    if check is None:
-        return None
+def _checked(value: Any, check: Check) -> tuple[str | None, str]:
+    """Return the fault and the note of a further check."""
     try:
-        check(value)
+        return None, check(value) or ""
     except DaisyError as error:
-        return str(error)
-    return None
+        return str(error), ""
+
+
+def complain(fault: str) -> None:
+    """Show what is wrong, small and red, below the field that it belongs to."""
+    st.markdown(f":small[:red[:material/error: {escape(fault)}]]")
 
 
 def escape(text: str) -> str:
@@ -147,11 +167,6 @@ def _store(key: str) -> str:
 
 def _values(key: str) -> dict[str, Any]:
     return st.session_state.setdefault(_store(key), {})
-
-
-def _reset(key: str, names: Collection[str]) -> None:
-    for name in names:
-        _values(key).pop(name, None)
 
 
 # ---- Widgets
@@ -171,14 +186,15 @@ class _Form:
         length = self.lengths.get(field.name)
         if length is not None:
             return self._numbers(field, _resized(value, length))
-        label = self._label(field, value)
         if field.kind in ("integer", "number"):
-            return self._number(field, label, value, f"{self.key}.{field.name}", lambda new: new)
-        return self._plain(field, label, value)
+            return self._number(field, value, "", "", lambda new: new, self._is_changed(field, value))
+        return self._plain(field, self._label(field, value), value)
+
+    def _is_changed(self, field: FormField, value: Any) -> bool:
+        return bool(value != self.starts[field.name])
 
     def _label(self, field: FormField, value: Any) -> str:
-        mark = "" if value == self.starts[field.name] else " :orange[●]"
-        return f"{field.label}{mark}"
+        return f"{field.label} :orange[●]" if self._is_changed(field, value) else field.label
 
     def _help(self, field: FormField) -> str:
         start = self.starts[field.name]
@@ -189,40 +205,39 @@ class _Form:
 
     def _numbers(self, field: FormField, value: tuple[Any, ...]) -> tuple[Any, ...]:
         """Show one number field for each item of a list."""
-        shown: list[Any] = []
-        for index, item in enumerate(value):
-            number = f" {index + 1}" if len(value) > 1 else ""
-            label = self._label(field, value).replace(field.label, f"{field.label}{number}")
 
-            def put(new: Any, index: int = index) -> tuple[Any, ...]:
+        def item(index: int) -> Any:
+            def put(new: Any) -> tuple[Any, ...]:
                 return (*value[:index], new, *value[index + 1 :])
 
-            shown.append(self._number(field, label, item, f"{self.key}.{field.name}.{index}", put))
-        return tuple(shown)
+            number = f" {index + 1}" if len(value) > 1 else ""
+            return self._number(field, value[index], f".{index}", number, put, self._is_changed(field, value))
 
-    def _number(self, field: FormField, label: str, value: Any, widget: str, put: Callable[[Any], Any]) -> Any:
-        """Show a number field, with a slider where one was asked for; both change the same value."""
-        slide = self.sliders.get(field.name)
-        store, name = self.key, field.name
+        return tuple(item(index) for index in range(len(value)))
 
-        def changed(source: str) -> None:
-            _values(store)[name] = put(st.session_state[source])
-
-        integer = field.kind == "integer"
-        step = 1 if integer else (slide.step if slide else _step(value))
+    def _number(
+        self, field: FormField, value: Any, part: str, number: str, put: Callable[[Any], Any], marked: bool
+    ) -> Any:
+        """Show a number field, with a slider where one was asked for."""
+        key, store, integer = f"{self.key}.{field.name}{part}", self.key, field.kind == "integer"
+        label, help, slide = f"{field.label}{number}", self._help(field), self.sliders.get(field.name)
         empty = self.placeholders.get(field.name, "")
-        options: dict[str, Any] = {"step": step, "format": "%d" if integer else "%g", "placeholder": empty, "value": None}
-        if slide is None:
-            _put(widget, value if value is None else (int(value) if integer else float(value)))
-            return st.number_input(label, key=widget, help=self._help(field) or None, on_change=changed, args=(widget,), **options)
-        left, right = st.columns([3, 1], vertical_alignment="bottom", wrap=False)
-        at = value if value is not None else (slide.start if slide.start is not None else slide.high)
-        slider = f"{widget}~{slide.low:g}:{slide.high:g}"
-        _put(slider, min(max(float(at), slide.low), slide.high))
-        _put(widget, None if value is None else float(value))
-        left.slider(label, slide.low, slide.high, step=slide.step, key=slider, help=self._help(field) or None,
-                    format="%g", on_change=changed, args=(slider,))  # fmt: skip
-        return right.number_input(label, key=widget, label_visibility="collapsed", on_change=changed, args=(widget,), **options)
+
+        def changed(new: Any) -> None:
+            _values(store)[field.name] = put(new if new is None or integer else float(new))
+
+        if slide is not None:
+            live_number(label, value, low=slide.low, high=slide.high, step=slide.step, start=slide.start, key=f"{key}~",
+                        help=help, placeholder=empty, marked=marked, changed=changed)  # fmt: skip
+            return value
+        _put(key, value if value is None else (int(value) if integer else float(value)))
+        if field.optional or value is None:
+            options: dict[str, Any] = {"value": None}  # it can be emptied
+        else:
+            options = {}
+        return st.number_input(f"{label} :orange[●]" if marked else label, key=key, help=help or None, placeholder=empty,
+                               step=1 if integer else _step(value), format="%d" if integer else "%g",
+                               on_change=lambda: changed(st.session_state[key]), **options)  # fmt: skip
 
     def _plain(self, field: FormField, label: str, value: Any) -> Any:
         widget = f"{self.key}.{field.name}"
@@ -237,8 +252,10 @@ class _Form:
         elif field.kind == "choice":
             options = [None, *field.choices] if field.optional else list(field.choices)
             _put(widget, value)
-            st.selectbox(label, options, index=None if field.optional else 0, format_func=lambda item: "" if item is None else str(item),
-                         placeholder=self.placeholders.get(field.name, "as the file says" if field.optional else "Choose"), **common)  # fmt: skip
+            empty = self.placeholders.get(field.name, "none")
+            st.selectbox(
+                label, options, index=None if field.optional else 0, format_func=_shown, placeholder=empty, **common
+            )
         elif field.kind == "choices":
             _put(widget, list(value))
             st.multiselect(label, list(field.choices), placeholder="none", **common)
@@ -246,6 +263,10 @@ class _Form:
             _put(widget, _text(value))
             st.text_input(label, placeholder=self.placeholders.get(field.name, ""), **common)
         return _values(self.key).get(field.name, self.starts[field.name])
+
+
+def _shown(choice: Any) -> str:
+    return "" if choice is None else str(choice)
 
 
 def _put(widget: str, value: Any) -> None:
@@ -277,7 +298,9 @@ def _parsed(field: FormField, given: Any) -> Any:
         return tuple(choice for choice in field.choices if choice in given)
     if field.kind == "numbers":
         try:
-            return tuple(int(word) if word.lstrip("-").isdigit() else float(word) for word in given.replace(",", " ").split())
+            return tuple(
+                int(word) if word.lstrip("-").isdigit() else float(word) for word in given.replace(",", " ").split()
+            )
         except ValueError:
             return given
     if field.kind == "json":

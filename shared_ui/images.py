@@ -60,7 +60,9 @@ def limits(values: NDArray[Any], low: float = 1.0, high: float = 99.8) -> tuple[
     return (bottom, top) if top > bottom else (bottom, bottom + max(1.0, abs(bottom)))
 
 
-def figure2d(small: Preview, *, vmin: float, vmax: float, log: bool = True, unit: str = "counts", height: int = 560) -> dict[str, Any]:
+def figure2d(
+    small: Preview, *, vmin: float, vmax: float, log: bool = True, unit: str = "counts", height: int = 560
+) -> dict[str, Any]:
     """Return the figure of a preview for :func:`shared_ui.plots.show`.
 
     Parameters

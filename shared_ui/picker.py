@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import streamlit as st
 
 from daisy_core import InputError
 
-from .forms import escape
+from .forms import complain
 from .roots import allowed_roots, files, guarded, is_inside, subfolders
 
 
@@ -40,7 +40,8 @@ def data_picker(label: str, patterns: Sequence[str], *, folder: Path, key: str, 
     chosen = st.session_state.get(key)
     options = _offered(folder, patterns, [chosen] if chosen else [])
     typed = st.selectbox(label, options, index=None, key=key, format_func=_namer(folder), accept_new_options=True,
-                         placeholder=placeholder, help=help, persist_state="session")  # fmt: skip
+                         placeholder=placeholder, help=help, persist_state="session",
+                         on_change=_settle, args=(key, folder))  # fmt: skip
     return _opened(typed, folder) if typed else None
 
 
@@ -50,7 +51,8 @@ def data_pickers(label: str, patterns: Sequence[str], *, folder: Path, key: str,
     chosen: list[str] = st.session_state.get(key, [])
     options = _offered(folder, patterns, chosen)
     typed = st.multiselect(label, options, key=key, format_func=_namer(folder), accept_new_options=True,
-                           placeholder=placeholder, help=help, persist_state="session")  # fmt: skip
+                           placeholder=placeholder, help=help, persist_state="session",
+                           on_change=_settle, args=(key, folder))  # fmt: skip
     return [path for item in typed if (path := _opened(item, folder)) is not None]
 
 
@@ -82,9 +84,10 @@ def folder_picker(label: str = "Folder", *, key: str) -> Path:
         return f"↑ {_relative(path, roots)}" if path in parents else f"↳ {path.name}"
 
     st.selectbox(label, options, key=key, format_func=name, accept_new_options=True, persist_state="session",
+                 on_change=_settle, args=(key, current),
                  help="Parents (↑) and subfolders (↳) are offered; any folder under the allowed roots can be typed.")  # fmt: skip
     if fault:
-        st.caption(f":red[:material/error: {escape(fault)}]")
+        complain(fault)
     return current
 
 
@@ -109,7 +112,23 @@ def _offered(folder: Path, patterns: Sequence[str], chosen: Sequence[str]) -> li
     return [*found, *(item for item in chosen if item not in found)]
 
 
-def _namer(folder: Path):  # noqa: ANN202
+def _settle(key: str, folder: Path) -> None:
+    """Turn what was typed into the path that it means, so that it is one of the options from now on."""
+    chosen = st.session_state[key]
+    if isinstance(chosen, list):
+        st.session_state[key] = list(dict.fromkeys(_settled(item, folder) for item in chosen))
+    elif chosen:
+        st.session_state[key] = _settled(chosen, folder)
+
+
+def _settled(typed: str, folder: Path) -> str:
+    try:
+        return str(guarded(typed, allowed_roots(), base=folder))
+    except InputError:
+        return typed
+
+
+def _namer(folder: Path) -> Callable[[str], str]:
     roots = allowed_roots()
 
     def name(text: str) -> str:
@@ -125,6 +144,6 @@ def _opened(typed: str, folder: Path) -> Path | None:
         if path.is_dir():
             raise InputError(f"{typed} is a folder, a file is needed")
     except InputError as error:
-        st.caption(f":red[:material/error: {escape(str(error))}]")
+        complain(str(error))
         return None
     return path

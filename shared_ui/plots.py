@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -149,14 +150,14 @@ def plot1d(curves: Sequence[Curve], *, key: str, xlabel: str, ylabel: str, **opt
 
 def show(figure: dict[str, Any], *, key: str) -> None:
     """Show a figure of :func:`figure1d` or of :func:`shared_ui.images.figure2d`."""
-    _component()(data=figure, key=key, height=figure["height"])
+    _component()(data=json.dumps(figure).encode(), key=key, height=figure["height"])
 
 
 @cache
 def _component() -> Any:
-    import streamlit as st
+    from streamlit.components.v2 import component
 
     script = Path(__file__).parent / "static" / "plot.js"
-    return st.components.v2.component(
+    return component(
         "daisy_plot", html='<div class="daisy-plot"></div>', js=script.read_text(encoding="utf-8"), isolate_styles=False
     )

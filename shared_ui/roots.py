@@ -67,7 +67,7 @@ def guarded(typed: str | Path, roots: Sequence[Path], *, base: Path | None = Non
     if not is_inside(path, roots):
         allowed = ", ".join(str(root) for root in roots)
         raise InputError(f"{typed} is outside the folders that may be opened here ({allowed}); add one with --root")
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists, False where the name is impossible
         raise InputError(f"no such file: {typed}")
     return path
 
@@ -154,5 +154,9 @@ def _links(group: Any) -> Iterator[str]:
             if isinstance(item, h5py.Group):
                 yield from _links(item)
             elif isinstance(item, h5py.Dataset):
-                yield from (source.file_name for source in (item.virtual_sources() if item.is_virtual else ()) if source.file_name != ".")
+                yield from (
+                    source.file_name
+                    for source in (item.virtual_sources() if item.is_virtual else ())
+                    if source.file_name != "."
+                )
                 yield from (os.fsdecode(name) for name, _, _ in item.external or ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,8 +109,18 @@ def _badge(state: str) -> str:
     return f":{color}-badge[:material/{icon}: {state}]"
 
 
-def run_panel(folder: RunFolder, *, key: str = "run") -> None:
-    """Show a run, once a second while it goes on, and no more when it has ended."""
+def run_panel(folder: RunFolder, *, key: str = "run", close: Callable[[], None] | None = None) -> None:
+    """Show a run, once a second while it goes on, and no more when it has ended.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        The run.
+    key : str
+        Name of the panel on the page.
+    close : callable, optional
+        Called when the panel is closed; without it there is no button for that.
+    """
     every = None if run_status(folder).ended else 1.0
 
     @st.fragment(run_every=every)
@@ -117,26 +128,40 @@ def run_panel(folder: RunFolder, *, key: str = "run") -> None:
         status = run_status(folder)
         if status.ended and every is not None:
             st.rerun()
-        _show(folder, status, key)
+        with st.container(border=True, key=f"{key}-panel"):
+            _head(folder, status, key, close)
+            _tasks(status)
+            with st.expander("Folder, tasks and log", expanded=status.state in ("failed", "lost")):
+                st.code(str(folder.path), language=None)
+                st.markdown("  \n".join(f"{_badge(task.state)} {escape(task.name)}" for task in status.tasks))
+                if status.log:
+                    st.code(status.log, language=None)
 
     panel()
 
 
-def _show(folder: RunFolder, status: RunStatus, key: str) -> None:
+def _head(folder: RunFolder, status: RunStatus, key: str, close: Callable[[], None] | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**Run `{status.id}`** {_badge(status.state)} {status.workflow} · {clock(status.seconds)}")
+        st.markdown(
+            f"**Run {status.id}** {_badge(status.state)} {status.workflow} :gray[{clock(status.seconds)}]",
+            width="stretch",
+        )
+        if folder.results.is_file():
+            st.download_button("results.nxs", lambda: folder.results.read_bytes(), f"{status.id}.nxs", "application/x-hdf5",
+                               key=f"{key}:results", icon=":material/download:", on_click="ignore")  # fmt: skip
         if not status.ended:
             st.button("Cancel", key=f"{key}:cancel", icon=":material/stop_circle:", on_click=folder.request_cancel,
                       disabled=folder.cancel_requested())  # fmt: skip
+        if close is not None and st.button("Close", key=f"{key}:close", icon=":material/close:", type="tertiary"):
+            close()
+            st.rerun()
+
+
+def _tasks(status: RunStatus) -> None:
+    """Show what went wrong, or how far the tasks are that are not done."""
     if status.error:
-        st.error(escape(status.error))
+        st.error(escape(status.error), icon=":material/error:")
     for task in status.tasks:
-        text = f"{task.name} · {task.state}" + (f" · {task.message}" if task.message else "")
-        st.progress(min(max(task.fraction, 0.0), 1.0), escape(text))
-    st.caption(f"Folder: `{folder.path}`")
-    if folder.results.is_file():
-        st.download_button("results.nxs", lambda: folder.results.read_bytes(), f"{status.id}.nxs", "application/x-hdf5",
-                           key=f"{key}:results", icon=":material/download:", on_click="ignore")  # fmt: skip
-    if status.log:
-        with st.expander("Log", expanded=status.state in ("failed", "lost")):
-            st.code(status.log, language=None)
+        if not status.ended and task.state == "running":
+            text = f"{task.name} · {task.message}" if task.message else task.name
+            st.progress(min(max(task.fraction, 0.0), 1.0), escape(text))

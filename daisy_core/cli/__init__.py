@@ -25,6 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from .run import run_command
 
             return run_command(words[1:])
+        if words[:1] == ["runs"]:
+            from .catalogue import runs_command
+
+            return runs_command(words[1:])
         arguments = _parser().parse_args(words)
         return arguments.command(arguments)
     except RunError as error:
@@ -70,13 +74,9 @@ def _parser() -> argparse.ArgumentParser:
         "run", help="run an algorithm or workflow: daisy run NAME FILE ... --out results.nxs", add_help=False
     )
 
-    runs = commands.add_parser("runs", help="the runs, newest first; with an id, one of them")
-    runs.add_argument("id", nargs="?", help="a run id")
-    runs.add_argument("--runs", metavar="DIR", help="folder of runs (default: DAISY_RUNS or ./runs)")
-    runs.add_argument("--state", help="only runs in this state")
-    runs.add_argument("--limit", type=int, default=20, help="how many (default 20)")
-    runs.add_argument("--json", action="store_true", help="as JSON")
-    runs.set_defaults(command=listing.runs_command)
+    commands.add_parser(
+        "runs", help="the runs, newest first; one of them; runs prune, tag, untag, publish", add_help=False
+    )
 
     cancel = commands.add_parser("cancel", help="ask a run to stop")
     cancel.add_argument("id", help="a run id")

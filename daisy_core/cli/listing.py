@@ -1,10 +1,9 @@
-"""``daisy list``, ``show``, ``runs`` and ``cancel``: what there is and what has run."""
+"""``daisy list``, ``show`` and ``cancel``: what there is, and stopping what goes on."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,9 @@ from rich.table import Table
 from .. import registry
 from ..algorithm import Algorithm
 from ..errors import DaisyError, RunError
-from ..runs import RunFolder, default_root, list_runs
+from ..runs import RunFolder
 from ..signature import REQUIRED, type_name
 from ..workflow import Workflow
-
-_STATE_STYLE = {"succeeded": "green", "failed": "red", "running": "cyan", "lost": "magenta", "cancelled": "yellow"}
 
 
 def list_command(arguments: argparse.Namespace) -> int:
@@ -123,71 +120,6 @@ def _nodes_table(console: Console, found: Workflow[..., Any]) -> None:
         links = ", ".join(f"{port} ← {ref}" for port, ref in node.links())
         table.add_row(node.id, node.algorithm.name, node.kind, escape(links))
     console.print(table)
-
-
-def runs_command(arguments: argparse.Namespace) -> int:
-    """Show the runs, or one of them."""
-    root = Path(arguments.runs) if arguments.runs else default_root()
-    if arguments.id:
-        return _show_run(RunFolder.find(arguments.id, root), as_json=arguments.json)
-    rows = [(folder, folder.state()) for folder in list_runs(root)]
-    rows = [(folder, state) for folder, state in rows if arguments.state in (None, state)][: arguments.limit]
-    if arguments.json:
-        print(
-            json.dumps(
-                [{"id": folder.id, "state": state, "workflow": folder.request()["workflow"]} for folder, state in rows],
-                indent=1,
-            )
-        )
-        return 0
-    console = Console()
-    if not rows:
-        console.print(f"no runs in {root}")
-        return 0
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("run", "state", "workflow", "submitted", "context"):
-        table.add_column(column)
-    for folder, state in rows:
-        request = folder.request()
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(request.get("submitted", 0)))
-        context = ", ".join(f"{key}={value}" for key, value in request.get("context", {}).items())
-        table.add_row(
-            folder.id,
-            f"[{_STATE_STYLE.get(state, 'white')}]{state}[/]",
-            escape(request["workflow"]),
-            when,
-            escape(context),
-        )
-    console.print(table)
-    return 0
-
-
-def _show_run(folder: RunFolder, *, as_json: bool) -> int:
-    request, state = folder.request(), folder.state()
-    if as_json:
-        print(
-            json.dumps(
-                {**request, "state": state, "error": folder.error(), "folder": str(folder.path)},
-                indent=1,
-                ensure_ascii=False,
-            )
-        )
-        return 0
-    console = Console()
-    console.print(
-        f"[bold]{folder.id}[/]  [{_STATE_STYLE.get(state, 'white')}]{state}[/]  {escape(request['workflow'])}"
-    )
-    console.print(f"folder   {folder.path}", highlight=False)
-    for title in ("context", "params", "inputs"):
-        if request.get(title):
-            console.print(f"{title:8} {escape(json.dumps(request[title], ensure_ascii=False))}", highlight=False)
-    for event in folder.events():
-        if event["kind"] in ("succeeded", "failed", "cancelled") and event.get("task"):
-            note = event.get("message") or f"{event.get('seconds', 0):.3f} s"
-            console.print(f"  {event['task']}: {event['kind']}  {escape(str(note))}", highlight=False)
-    if folder.error():
-        console.print(f"[red]{escape(folder.error() or '')}[/]")
-    return 0
 
 
 def cancel_command(arguments: argparse.Namespace) -> int:

@@ -39,6 +39,7 @@ function theme(element) {
     grid: dark ? "rgba(250,250,250,0.10)" : "rgba(49,51,63,0.09)",
     axis: dark ? "rgba(250,250,250,0.35)" : "rgba(49,51,63,0.35)",
     hover: page.backgroundColor,
+    veil: page.backgroundColor.replace(/^rgb\((.*)\)$/, "rgba($1, 0.7)"),
     invalid: dark ? "#4b5058" : "#c9ccd1",
   };
 }
@@ -64,7 +65,8 @@ function finished(layout, look, height) {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: layout.invalid ? look.invalid : "rgba(0,0,0,0)",
     hovermode: layout.hovermode ?? "x unified",
     hoverlabel: { bgcolor: look.hover, font: { family: look.font, size: 12, color: look.text } },
-    legend: { orientation: "h", x: 1, xanchor: "right", y: 1, yanchor: "bottom", font: { size: 11 }, bgcolor: "rgba(0,0,0,0)" },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: look.axis, activecolor: look.colors.main },
+    legend: { x: 1, xanchor: "right", y: 1, yanchor: "top", font: { size: 11 }, bgcolor: look.veil, itemwidth: 24, tracegroupgap: 0 },
   };
 }
 
@@ -91,7 +93,8 @@ async function draw(element) {
   }
 }
 
-export default function ({ parentElement, data }) {
+export default function ({ parentElement, data: bytes }) {
+  const data = JSON.parse(new TextDecoder().decode(bytes));
   const element = parentElement.querySelector(".daisy-plot");
   element.style.height = `${data.height}px`;
   if (!watched.has(element)) {

@@ -99,7 +99,7 @@ def correct(frame: Frame, monitor: float, *, power: int = 1) -> Frame:
 
 
 @algorithm(version="1")
-class total(Reduction[Array, Array, Array]):  # noqa: N801 - used like a function
+class total(Reduction[Array, Array, Array]):
     """Sum curves."""
 
     def __init__(self, *, gain: Annotated[float, Param("Gain", ge=0)] = 1.0) -> None:
@@ -142,7 +142,11 @@ class Reduced(NamedTuple):
 
 @workflow(version="1")
 def reduce_and_fit(
-    frame: Frame, backgrounds: Sequence[Frame] = (), *, npt: int = 6, recipe: Recipe = Recipe()  # noqa: B008
+    frame: Frame,
+    backgrounds: Sequence[Frame] = (),
+    *,
+    npt: int = 6,
+    recipe: Recipe = Recipe(),  # noqa: B008
 ) -> Reduced:
     """A workflow in a workflow, with projections."""
     curve = reduce_frame(frame, backgrounds, npt=npt)
@@ -169,11 +173,14 @@ def frames(count: int = 1, seed: int = 0) -> list[Array]:
 def same(left: Any, right: Any) -> bool:
     """True if two values have the same types, dtypes and bits."""
     if isinstance(left, np.ndarray):
-        return isinstance(right, np.ndarray) and left.dtype == right.dtype and left.shape == right.shape and (
-            left.tobytes() == right.tobytes()
+        return (
+            isinstance(right, np.ndarray)
+            and left.dtype == right.dtype
+            and left.shape == right.shape
+            and (left.tobytes() == right.tobytes())
         )
     if hasattr(left, "__daisy_type__"):
         return type(left) is type(right) and all(same(vars(left)[key], vars(right)[key]) for key in vars(left))
     if isinstance(left, (list, tuple)):
-        return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
+        return type(left) is type(right) and len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
     return type(left) is type(right) and (left == right or (left != left and right != right))

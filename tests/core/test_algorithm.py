@@ -11,7 +11,19 @@ import numpy as np
 import pytest
 from core.kernel_lab import Curve, Fit, fit, frames, profile, reduce_frame, scale, subtract, total
 
-from daisy_core import Axes, File, Frame, Param, ParameterError, Resources, Unit, WorkflowError, algorithm, context, progress
+from daisy_core import (
+    Axes,
+    File,
+    Frame,
+    Param,
+    ParameterError,
+    Resources,
+    Unit,
+    WorkflowError,
+    algorithm,
+    context,
+    progress,
+)
 from daisy_core.signature import REQUIRED
 
 
@@ -67,7 +79,9 @@ def test_the_errors_of_a_direct_call_are_those_of_the_function() -> None:
 
 
 def test_a_wrong_parameter_is_refused_by_a_direct_call() -> None:
-    with pytest.raises(ParameterError, match=r"core\.profile: parameter 'npt': expected greater than or equal to 2; got 1 \(int\)"):
+    with pytest.raises(
+        ParameterError, match=r"core\.profile: parameter 'npt': expected greater than or equal to 2; got 1 \(int\)"
+    ):
         profile(frames()[0], npt=1)
     with pytest.raises(ParameterError, match=r"core\.profile: unknown parameter 'ntp'; did you mean 'npt'\?"):
         profile(frames()[0], ntp=5)
@@ -258,7 +272,13 @@ def test_ports_say_what_they_take() -> None:
     from daisy_core.signature import type_name
 
     made = algorithm(_marked)
-    assert [type_name(port.annotation) for port in made.ports.values()] == ["array(y, x)", "file", "float", "any", "array(q)"]
+    assert [type_name(port.annotation) for port in made.ports.values()] == [
+        "array(y, x)",
+        "file",
+        "float",
+        "any",
+        "array(q)",
+    ]
     assert made.ports["path"].is_file
     assert not made.ports["image"].is_file
     assert made.signature.output is Any

@@ -7,7 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from core.kernel_lab import Array, Curve, correct, frames, profile, reduce_frame, same, scale, subtract, sum_of_frames, total
+from core.kernel_lab import (
+    Array,
+    Curve,
+    correct,
+    frames,
+    profile,
+    reduce_frame,
+    same,
+    scale,
+    subtract,
+    sum_of_frames,
+    total,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,7 +77,7 @@ def test_a_fold_does_not_depend_on_the_number_of_workers(values: list[float], ch
 
 
 @algorithm(version="1")
-class rounding_sum(Reduction[float, float, float]):  # noqa: N801
+class rounding_sum(Reduction[float, float, float]):
     """A sum whose rounding shows the order of additions."""
 
     def start(self) -> float:
@@ -203,7 +215,11 @@ def called_total(curves: Sequence[Curve], weights: Sequence[float]) -> Array:
 @pytest.mark.parametrize("run", [inline, threads, from_json])
 @pytest.mark.parametrize(
     ("made", "names"),
-    [(weighted_total, ("curves", "weights", "offset")), (offset_total, ("curves", "offset")), (called_total, ("curves", "weights"))],
+    [
+        (weighted_total, ("curves", "weights", "offset")),
+        (offset_total, ("curves", "offset")),
+        (called_total, ("curves", "weights")),
+    ],
 )
 def test_folds_take_further_ports_by_place_by_name_and_lifted(made: Any, names: tuple[str, ...], run: Runner) -> None:
     everything = {
@@ -222,7 +238,9 @@ def test_a_shared_port_of_a_fold_goes_where_its_name_says() -> None:
 
 
 def test_parameters_of_a_fold_are_checked() -> None:
-    with pytest.raises(ParameterError, match=r"core\.total: parameter 'gain': expected greater than or equal to 0; got -1.0"):
+    with pytest.raises(
+        ParameterError, match=r"core\.total: parameter 'gain': expected greater than or equal to 0; got -1.0"
+    ):
         total.reduce([], gain=-1.0)
     with pytest.raises(ParameterError, match=r"core\.total: unknown parameter 'gian'; did you mean 'gain'\?"):
         total.reduce([], gian=1.0)
@@ -295,8 +313,6 @@ def test_a_lifted_port_left_out_has_its_default_for_every_item() -> None:
         return total.reduce(items, chunk=1)
 
     assert same(threads(no_weight, {"items": curves}, {}), expected)
-
-
 
 
 def test_the_lazy_sequence_of_a_map_can_be_given_to_an_engine() -> None:

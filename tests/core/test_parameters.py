@@ -101,7 +101,9 @@ def accepted(**params: Any) -> Any:
         ("spots", {"centers": [True]}, "a valid number"),
     ],
 )
-def test_a_wrong_value_is_refused_with_algorithm_parameter_expected_and_got(name: str, value: Any, expected: str) -> None:
+def test_a_wrong_value_is_refused_with_algorithm_parameter_expected_and_got(
+    name: str, value: Any, expected: str
+) -> None:
     with pytest.raises(ParameterError) as caught:
         accepted(**{name: value})
     message = str(caught.value)
@@ -155,7 +157,9 @@ def test_several_faults_are_all_said_at_once() -> None:
 
 
 def test_a_required_parameter_is_asked_for_by_name() -> None:
-    with pytest.raises(ParameterError, match=r"tests.needs: parameter 'level' is required and has no default") as caught:
+    with pytest.raises(
+        ParameterError, match=r"tests.needs: parameter 'level' is required and has no default"
+    ) as caught:
         needs(1.0)
     assert "'window' is required" in str(caught.value)
     assert needs(1.0, level=2.0, window={"high": 3.0}) == 6.0
@@ -229,7 +233,13 @@ def test_the_schema_has_types_bounds_units_titles_and_defaults() -> None:
     assert properties["count"] == {
         "title": "Count", "description": "How many", "type": "integer", "minimum": 1, "exclusiveMaximum": 1000, "default": 3,
     }  # fmt: skip
-    assert properties["size"] == {"title": "Size", "type": "number", "unit": "mm", "exclusiveMinimum": 0, "default": 1.0}
+    assert properties["size"] == {
+        "title": "Size",
+        "type": "number",
+        "unit": "mm",
+        "exclusiveMinimum": 0,
+        "default": 1.0,
+    }
     assert properties["on"]["type"] == "boolean"
     assert properties["choice"]["enum"] == ["fast", "exact", 3]
     assert properties["maybe"]["anyOf"] == [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}]

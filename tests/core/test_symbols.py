@@ -85,7 +85,7 @@ USES: dict[str, Callable[[Any], Any]] = {
     **{f"compare {item.__name__}": (lambda s, item=item: item(s, 1)) for item in COMPARISONS},
     **{f"compare reflected {item.__name__}": (lambda s, item=item: item(1, s)) for item in COMPARISONS},
     "compare with None": lambda s: s == None,  # noqa: E711 - that is the mistake
-    "compare with itself": lambda s: s == s,  # noqa: PLR0124
+    "compare with itself": lambda s: s == s,
     **{item.__name__: (lambda s, item=item: item(s, 2)) for item in OPERATORS},
     **{f"reflected {item.__name__}": (lambda s, item=item: item(2, s)) for item in OPERATORS},
     **{f"in-place {item.__name__}": (lambda s, item=item: item(s, 2)) for item in IN_PLACE},
@@ -172,7 +172,9 @@ def test_forbidden_use_of_a_symbol_raises_with_the_source_line(name: str) -> Non
 
 
 @pytest.mark.parametrize("of", ["field", "result", "parameter"])
-@pytest.mark.parametrize("name", ["if", "compare lt", "add", "len", "f-string", "np.asarray", "iteration", "isinstance"])
+@pytest.mark.parametrize(
+    "name", ["if", "compare lt", "add", "len", "f-string", "np.asarray", "iteration", "isinstance"]
+)
 def test_fields_results_and_parameters_are_guarded_like_inputs(name: str, of: str) -> None:
     assert "test_symbols.py:" in traced_use(USES[name], of=of)
 

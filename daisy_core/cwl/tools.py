@@ -1,0 +1,259 @@
+"""An algorithm as a CommandLineTool: typed inputs, one command of ours that reads them as JSON, NeXus files out."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote
+
+from .. import registry
+from ..algorithm import Algorithm
+from ..errors import ParameterError
+from ..identity import distribution_version
+from ..signature import REQUIRED, Port
+from ..workflow import Workflow
+from .types import (
+    RANGE,
+    SOURCE,
+    STEP,
+    Field,
+    Refused,
+    array_of,
+    fields,
+    marked,
+    optional_type,
+    outputs,
+    port_default,
+    port_item,
+    port_type,
+    reader_fields,
+)
+
+RAM = 2048
+"""MiB asked for where the algorithm declares none: CWL's own default, 256, is too little for Python with NumPy."""
+_UNITS = {"": 2**-20, "B": 2**-20, "KB": 1e3 / 2**20, "MB": 1e6 / 2**20, "GB": 1e9 / 2**20, "TB": 1e12 / 2**20,
+          "KIB": 2**-10, "MIB": 1.0, "GIB": 2.0**10, "TIB": 2.0**20}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a fresh process finds an algorithm: installed, or in a file that goes along with the tool."""
+
+    arguments: tuple[str, ...] = ()
+    name: str = ""
+    text: bytes = b""
+
+
+def file_name(name: str) -> str:
+    """Return the file name of a tool or workflow."""
+    return quote(name, safe="") + ".cwl"
+
+
+def header(kind: str, label: str, doc: str = "") -> dict[str, Any]:
+    """Return the first lines of a document."""
+    return {"cwlVersion": "v1.2", "class": kind, "label": label, **({"doc": doc} if doc else {})}
+
+
+def tool(algorithm: Algorithm[..., Any]) -> dict[str, Any]:
+    """Return an algorithm as a CommandLineTool.
+
+    Raises
+    ------
+    Refused
+        If an input cannot be read from a file, or an output not be written to one.
+    """
+    inputs: dict[str, Any] = {}
+    for port in algorithm.ports.values():
+        inputs.update(port_inputs(algorithm, port))
+    for field in all_fields(algorithm):
+        if field.id in inputs:
+            raise Refused(f"{algorithm.name}: '{field.id}' is both an input and a parameter; rename one of them")
+        inputs[field.id] = field.as_input()
+    given = outputs(algorithm, inputs)
+    inputs[RANGE] = {"type": "string?", "doc": "Set by workflows: which items of a file with several, as start:stop."}
+    inputs[STEP] = {"type": ["null", "Any"], "doc": "Set by workflows: how the step uses the algorithm."}
+    made = _command(algorithm, [], inputs)
+    found = {key: {"type": "File", "outputBinding": {"glob": f"{name}.nxs"}} for name, key in given.items()}
+    return {**made, "inputs": inputs, "outputs": found}
+
+
+def reading_tool(owner: Algorithm[..., Any], port: Port) -> dict[str, Any]:
+    """Return the tool that reads a file for an input of a workflow, with the parameters that are defaults of its reader."""
+    item = Port(port.name, port.item, None)
+    inputs = port_inputs(owner, item)
+    chosen = set(marked(owner, port).values())
+    inputs.update({field.id: field.as_input(optional=True) for field in all_fields(owner) if field.id in chosen})
+    made = _command(owner, ["--read", port.name], inputs)
+    label = f"read '{port.name}' of {owner.name}"
+    found = {"value": {"type": "File?", "outputBinding": {"glob": f"{port.name}.nxs"}}}
+    return {**made, "label": label, "inputs": inputs, "outputs": found}
+
+
+def all_fields(algorithm: Algorithm[..., Any], *, nested: bool = True) -> list[Field]:
+    """Return the fields of all parameters, those of nodes as ``node.parameter``; values set before are the defaults."""
+    preset = algorithm.overrides if isinstance(algorithm, Workflow) else {}
+    known = dict(algorithm.parameters)
+    if nested and isinstance(algorithm, Workflow):
+        known.update(algorithm.node_parameters())
+    return [field for name, item in known.items() for field in fields(name, item, preset.get(name, REQUIRED))]
+
+
+def port_inputs(owner: Algorithm[..., Any], port: Port) -> dict[str, Any]:
+    """Return the CWL inputs of a port: the files, what to take from them, and the options of their reader."""
+    made: dict[str, Any] = {"type": port_type(owner.name, port, sequences=owner.kind == "reduction")}
+    default = port_default(port)
+    if default is None:
+        made["type"] = optional_type(made["type"])
+    elif default is not REQUIRED:
+        made["default"] = default
+    return {port.name: made, **file_inputs(owner, port)}
+
+
+def file_inputs(owner: Algorithm[..., Any], port: Port) -> dict[str, Any]:
+    """Return what can be said about the files of a port beside the files themselves."""
+    item = port_item(owner.name, port)
+    if item != "File":
+        return {}
+    doc = "Name of the object or path of the dataset in the file, where it has several."
+    return {
+        f"{port.name}.select": {"type": "string?", "doc": doc},
+        **{field.id: field.as_input(optional=True) for field in reader_fields(port).values()},
+    }
+
+
+def _command(algorithm: Algorithm[..., Any], more: list[str], inputs: dict[str, Any]) -> dict[str, Any]:
+    found = source(algorithm)
+    if found.name:
+        inputs[SOURCE] = {"type": "File", "default": {"class": "File", "location": quote(found.name)}}
+    words = [algorithm.name, "--version", algorithm.version, *found.arguments, *more]
+    return {
+        **header("CommandLineTool", f"{algorithm.name}, version {algorithm.version}", algorithm.doc),
+        **call(words),
+        "requirements": requirements(algorithm),
+        "hints": {"SoftwareRequirement": {"packages": _software(algorithm)}},
+    }
+
+
+def call(words: list[str]) -> dict[str, Any]:
+    """Return the command of a tool of ours; its inputs go into a JSON file, so that no shell or option parser sees them."""
+    return {"baseCommand": ["daisy", "cwl", "node"], "arguments": [*words, "inputs.json"]}
+
+
+def requirements(algorithm: Algorithm[..., Any] | None = None) -> dict[str, Any]:
+    """Return the requirements of a tool: the file of its inputs, and the declared resources."""
+    made: dict[str, Any] = {
+        "InitialWorkDirRequirement": {"listing": [{"entryname": "inputs.json", "entry": "$(inputs)"}]},
+        "ResourceRequirement": {"coresMin": 1, "ramMin": RAM},
+    }
+    if algorithm is not None:
+        needs = algorithm.resources
+        made["ResourceRequirement"] = {"coresMin": needs.cpus, "ramMin": mebibytes(needs.memory) if needs.memory else RAM}
+        if needs.walltime:
+            made["ToolTimeLimit"] = {"timelimit": seconds(needs.walltime)}
+    return made
+
+
+def mebibytes(text: str) -> int:
+    """Return an amount of memory such as ``"4 GB"`` in MiB."""
+    number = text.rstrip("BbIiKkMmGgTt ")
+    unit = text[len(number) :].strip().upper()
+    try:
+        return max(1, round(float(number) * _UNITS[unit]))
+    except (ValueError, KeyError):
+        raise ParameterError(f"memory '{text}' is not an amount such as '4 GB'") from None
+
+
+def seconds(text: str) -> int:
+    """Return a wall time such as ``"00:30:00"`` or ``"1-12:00:00"`` in seconds."""
+    days, dash, clock = text.rpartition("-")
+    try:
+        parts = [int(part) for part in clock.split(":")]
+        hours, minutes, rest = [0] * (3 - len(parts)) + parts
+        return (int(days) if dash else 0) * 86400 + hours * 3600 + minutes * 60 + rest
+    except ValueError:
+        raise ParameterError(f"walltime '{text}' is not a time such as '00:30:00'") from None
+
+
+def _software(algorithm: Algorithm[..., Any]) -> dict[str, Any]:
+    modules = (algorithm.function.__module__, "daisy_core")
+    known = dict.fromkeys(text for module in modules if (text := distribution_version(module)))
+    return {name: {"version": [version]} for name, _, version in (text.rpartition(" ") for text in known)}
+
+
+def source(algorithm: Algorithm[..., Any]) -> Source:
+    """Return where a fresh process finds an algorithm.
+
+    Raises
+    ------
+    Refused
+        If it cannot.
+    """
+    if isinstance(algorithm, Workflow) and algorithm.function.__module__ == Workflow.__module__:
+        content = json.dumps(json.loads(algorithm.to_json()), indent=1, ensure_ascii=False)
+        return Source((), f"{quote(algorithm.name, safe='')}.json", content.encode())
+    module = algorithm.function.__module__
+    if module.startswith("daisy_core.") or (_app_declares(algorithm.name) and distribution_version(module)):
+        return Source(("--module", module) if module.startswith("daisy_core.") else ())
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is not None and "." not in module and module != "__main__" and Path(file).stem == module:
+        return Source((), Path(file).name, Path(file).read_bytes())
+    if distribution_version(module):
+        return Source(("--module", module))
+    raise Refused(
+        f"{algorithm.name} is declared in module '{module}', which another process cannot find; put it into a file of its own "
+        "and name it as my.py:function, or install it"
+    )
+
+
+@cache
+def _app_declares(name: str) -> bool:
+    app = registry.apps().get(name.partition(".")[0])
+    return app is not None and not any(module.endswith(".py") for module in app.modules)
+
+
+# -- the tools that every workflow may need ----------------------------------------------------------------------
+
+
+def helper(name: str) -> dict[str, Any]:
+    """Return one of the tools between steps: ``daisy.ranges``, ``daisy.split``, ``daisy.gather``, ``daisy.select``."""
+    label, inputs, found = _HELPERS[name]
+    return {
+        **header("CommandLineTool", label),
+        **call([name]),
+        "requirements": requirements(),
+        "hints": {"SoftwareRequirement": {"packages": _software(_kernel())}},
+        "inputs": {**cast("Mapping[str, Any]", inputs)},
+        "outputs": {**cast("Mapping[str, Any]", found)},
+    }
+
+
+def _kernel() -> Algorithm[..., Any]:
+    return importlib.import_module("daisy_core.reading").read_object
+
+
+_SELECT = {"type": "string?", "doc": "Name of the object in the file, and its field: name/field."}
+_NAME = {"type": "string", "default": "result"}
+_WHOLE = {"type": "File", "outputBinding": {"glob": "$(inputs.name).nxs"}}
+_HELPERS: dict[str, tuple[str, Any, Any]] = {
+    "daisy.ranges": (
+        "Share out the items of a file", {"file": "File", "select": _SELECT, "chunk": "long"}, {"ranges": array_of("string")}
+    ),
+    "daisy.split": (
+        "Write each item of a sequence to a file of its own",
+        {"files": [array_of("File"), "File"], "select": _SELECT},
+        {"items": {"type": array_of("File"), "outputBinding": {"glob": "item-*.nxs"}}},
+    ),
+    "daisy.gather": ("Write the items of a sequence to one file", {"files": array_of("File"), "name": _NAME}, {"value": _WHOLE}),
+    "daisy.select": ("Take one object out of a file", {"file": "File", "select": _SELECT, "name": _NAME}, {"value": _WHOLE}),
+}  # fmt: skip
+
+
+def port_is_plain(port: Port) -> bool:
+    """True where a port takes numbers or text beside files."""
+    return port_item("", port) != "File"

@@ -1,0 +1,1 @@
+"""Worker processes of one host: one pipe each, arrays handed over in shared memory, one death costs one task."""

@@ -1,0 +1,54 @@
+"""Starting the pages."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+from pathlib import Path
+
+import pytest
+
+from daisy_core import DaisyError, InputError
+from shared_ui import __main__ as command
+from shared_ui.server import HOST, OPTIONS, free_port, serve
+
+
+def test_it_is_bound_to_this_machine_and_tells_nobody() -> None:
+    assert OPTIONS["server.address"] == HOST == "127.0.0.1"
+    assert OPTIONS["browser.gatherUsageStats"] == "false"
+    assert not any("Xsrf" in name or "CORS" in name for name in OPTIONS)
+
+
+def test_a_taken_port_is_refused_and_the_next_free_one_found() -> None:
+    with socket.socket() as other:
+        other.bind((HOST, 0))
+        other.listen()
+        with pytest.raises(DaisyError, match="is taken"):
+            free_port(other.getsockname()[1])
+    assert free_port(None) >= 8501
+
+
+def test_an_impossible_port_is_refused() -> None:
+    with pytest.raises(DaisyError, match="not allowed"):
+        free_port(99_999)
+
+
+def test_an_unknown_app_is_refused_with_a_suggestion() -> None:
+    with pytest.raises(DaisyError, match="did you mean 'pdf'"):
+        serve("pfd")
+
+
+def test_a_root_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        serve("pdf", root=[tmp_path / "missing"])
+
+
+def test_without_streamlit_the_pip_line_is_given(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "streamlit" else real(name, *rest)
+    )
+    assert command.main(["pdf"]) == 2
+    assert 'pip install "daisy-suite[ui]"' in capsys.readouterr().err
