@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -36,6 +37,11 @@ class Resources:
     walltime: str | None = None
 
 
+@functools.cache
+def _temporary_folder() -> Path:
+    return Path(tempfile.gettempdir())
+
+
 @dataclass(frozen=True)
 class Context:
     """The surroundings of a running algorithm: recorded with the run, never part of a result's identity."""
@@ -44,7 +50,7 @@ class Context:
     task_id: str | None = None
     device: str = "cpu"
     threads: int = 1
-    scratch: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
+    scratch: Path = field(default_factory=_temporary_folder)
     report: Callable[[float, str], None] | None = None
     cancelled: Callable[[], bool] | None = None
 

@@ -56,6 +56,9 @@ def data(cls: type[T] | None = None, /, *, name: str | None = None) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from typing import Annotated
+    >>> from daisy_core import Axes, Unit, data
     >>> @data
     ... class Curve:
     ...     x: Annotated[np.ndarray, Axes("x"), Unit("Å")]

@@ -6,10 +6,8 @@ import os
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal, cast
@@ -17,9 +15,9 @@ from typing import Any, Literal, cast
 from .algorithm import TRACE, Algorithm, ReductionAlgorithm
 from .context import CONTEXT, Context
 from .errors import Cancelled, DaisyError, ParameterError, RunError
-from .graph import Const, Ref, Several
+from .graph import Const, Several
 from .lifting import as_items, check_lengths, fold_chunk, merge_chunks
-from .plan import Plan, Task, Together, make_plan, read_only
+from .plan import Plan, Source, Task, Together, make_plan, read_only
 from .recorder import Recorder
 from .runs import RunFolder
 from .signature import is_named_tuple
@@ -219,7 +217,7 @@ class Run:
         self.error = error
         if state == "succeeded":
             try:
-                self.recorder.save(self.outputs, self.provenance())
+                self.recorder.save(self.outputs, self.provenance() if self.folder is not None else {})
             except Exception as problem:
                 state, self.error = "failed", problem
         self.state = state
@@ -252,8 +250,8 @@ class _Outcome:
     job: _Job
     value: Any = None
     error: BaseException | None = None
-    started: float = 0.0
-    ended: float = 0.0
+    skipped: bool = False
+    seconds: float = 0.0
     trace: str = ""
 
 
@@ -263,11 +261,14 @@ class _Pending:
 
     parts: list[Any]
     open: int = 0
-    left: int = field(default=0)
 
 
 class _Execution:
-    """The loop of one run: hands out ready tasks, collects outcomes, stops at the first failure."""
+    """The loop of one run: hands out the jobs of ready tasks, collects outcomes, stops at the first failure.
+
+    Workers take jobs from one queue and ask before each whether the run goes on, so that handing out costs little and a
+    run still stops at once. Only the loop changes the state of the run.
+    """
 
     def __init__(self, run: Run, plan: Plan, workers: int, *, inline: bool) -> None:
         self.run = run
@@ -275,8 +276,12 @@ class _Execution:
         self.workers = workers
         self.inline = inline
         self.results: dict[str, Any] = {}
+        self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self.done: SimpleQueue[_Outcome] = SimpleQueue()
-        self.ready: deque[_Job] = deque()
+        self.open = 0
+        self.threads: list[threading.Thread] = []
+        self.failure: BaseException | None = None
+        self.stop = False
         self.pending: dict[str, _Pending] = {}
         self.missing = {task_id: task.needs() for task_id, task in plan.tasks.items()}
         self.users: dict[str, list[str]] = {task_id: [] for task_id in plan.tasks}
@@ -284,20 +289,25 @@ class _Execution:
             for need in needs:
                 self.users[need].append(task_id)
         self.left = len(plan.tasks)
+        self._lock = threading.Lock()
 
     def loop(self) -> None:
         """Run all tasks and record the end of the run."""
         run = self.run
         run.state = "running"
-        run.recorder.begin(run.cancelled, run.cancel)
-        pool = None if self.inline else ThreadPoolExecutor(self.workers, thread_name_prefix=f"daisy-{run.id}")
         try:
+            run.recorder.begin(run.cancelled, run.cancel)
             for task_id in [task_id for task_id, needs in self.missing.items() if not needs]:
                 self._prepare(self.plan.tasks[task_id])
-            self._drive(pool)
-            if run.cancelled() and self.left:
+            while self.open:
+                outcome = self._execute(cast("_Job", self.jobs.get())) if self.inline else self.done.get()
+                self.open -= 1
+                self._collect(outcome)
+            if self.failure is not None:
+                raise self.failure
+            if self.left:
                 raise Cancelled(f"run {run.id} was cancelled")
-            run.outputs = {name: self._value(binding) for name, binding in self.plan.outputs.items()}
+            run.outputs = {name: self._value(source) for name, source in self.plan.outputs.items()}
         except Cancelled as error:
             run.finish("cancelled", error)
         except Exception as error:
@@ -308,59 +318,39 @@ class _Execution:
         else:
             run.finish("succeeded")
         finally:
-            if pool is not None:
-                pool.shutdown(wait=False, cancel_futures=True)
+            for _ in self.threads:
+                self.jobs.put(None)
 
-    def _drive(self, pool: ThreadPoolExecutor | None) -> None:
-        running = 0
-        failure: BaseException | None = None
-        while running or (self.ready and failure is None and not self.run.cancelled()):
-            while self.ready and running < self.workers and failure is None and not self.run.cancelled():
-                job = self.ready.popleft()
-                running += 1
-                self._started(job.task)
-                if pool is None:
-                    self._execute(job)
-                else:
-                    pool.submit(self._execute, job)
-                if pool is None:
-                    break
-            outcome = self.done.get()
-            running -= 1
-            if outcome.error is not None:
-                self._failed(outcome)
-                failure = failure or outcome.error
-            elif failure is None:
-                try:
-                    self._completed(outcome)
-                except Exception as error:
-                    failure = error
-                    self._failed(_Outcome(outcome.job, error=error, trace=traceback.format_exc()))
-        if failure is not None:
-            raise failure
+    def _hand_out(self, job: _Job) -> None:
+        self.open += 1
+        self.jobs.put(job)
+        if not self.inline and len(self.threads) < min(self.workers, self.open):
+            name = f"daisy-{self.run.id}-{len(self.threads)}"
+            self.threads.append(threading.Thread(target=self._work, name=name, daemon=True))
+            self.threads[-1].start()
+
+    def _work(self) -> None:
+        for job in iter(self.jobs.get, None):
+            self.done.put(self._execute(job))
+
+    def _stopped(self) -> bool:
+        return self.stop or self.run.cancelled()
 
     # -- one task -----------------------------------------------------------------------------------------------
 
     def _prepare(self, task: Task) -> None:
-        """Make the jobs of a task whose inputs are all there."""
+        """Hand out the jobs of a task whose inputs are all there."""
         if task.source is not None:
-            self.ready.append(_Job(task, task.id, task.source))
+            self._hand_out(_Job(task, task.id, task.source))
             return
         try:
-            values = {name: self._value(binding) for name, binding in task.inputs.items()}
+            values = {name: self._value(source) for name, source in task.inputs.items()}
             if task.kind == "call":
-                self.ready.append(_Job(task, task.id, lambda: _call(task, values)))
+                self._hand_out(_Job(task, task.id, lambda: _call(task, values)))
             else:
                 self._prepare_chunks(task, values)
         except Exception as error:
             self._failed(_Outcome(_Job(task, task.id, lambda: None), error=error, trace=traceback.format_exc()))
-            raise
-
-    def _started(self, task: Task) -> None:
-        """Record that a worker has taken a task, or the first chunk of it."""
-        if task.id not in self.run.tasks:
-            self.run.tasks[task.id] = "running"
-            self.run.recorder.event("started", task=task.id, algorithm=task.algorithm.name)
 
     def _prepare_chunks(self, task: Task, values: dict[str, Any]) -> None:
         ports = task.algorithm.ports
@@ -372,15 +362,27 @@ class _Execution:
         self.pending[task.id] = _Pending([None] * len(starts), len(starts))
         for index, start in enumerate(starts):
             items = {name: sequence[start : start + task.chunk] for name, sequence in many.items()}
-            self.ready.append(_Job(task, f"{task.id}[{index}]", _chunk_work(task, {**values, **items}), index))
+            self._hand_out(_Job(task, f"{task.id}[{index}]", _chunk_work(task, {**values, **items}), index))
         if not starts:
             self._started(task)
             self._store(task, _gather(task, []))
 
-    def _execute(self, job: _Job) -> None:
-        """Run one job in a worker and hand its outcome to the loop."""
+    def _started(self, task: Task) -> None:
+        """Record that a worker has taken a task, or the first chunk of it."""
+        with self._lock:
+            if task.id in self.run.tasks:
+                return
+            self.run.tasks[task.id] = "running"
+        self.run.recorder.event("started", task=task.id, algorithm=task.algorithm.name)
+
+    def _execute(self, job: _Job) -> _Outcome:
+        """Run one job, in whatever thread this is, unless the run has been stopped."""
         run = self.run
-        outcome = _Outcome(job, started=time.time())
+        if self._stopped():
+            return _Outcome(job, skipped=True)
+        self._started(job.task)
+        outcome = _Outcome(job)
+        began = time.perf_counter()
         token = CONTEXT.set(Context(
             run_id=run.id, task_id=job.id, threads=job.task.algorithm.resources.cpus,
             report=run.recorder.progress_of(job.id), cancelled=run.cancelled,
@@ -389,18 +391,34 @@ class _Execution:
         try:
             outcome.value = job.work()
         except BaseException as error:
+            self.stop = True  # the other workers take no further job, even before the loop hears of this one
             outcome.error = error
             outcome.trace = traceback.format_exc()
         finally:
             CONTEXT.reset(token)
             TRACE.reset(trace)
-            outcome.ended = time.time()
-            self.done.put(outcome)
+            outcome.seconds = time.perf_counter() - began
+        return outcome
+
+    def _collect(self, outcome: _Outcome) -> None:
+        """Take the outcome of a job into the state of the run."""
+        task = outcome.job.task
+        if outcome.skipped:
+            if self.run.tasks.get(task.id) == "running":  # some of its chunks ran
+                self.run.tasks[task.id] = "cancelled"
+                self.run.recorder.event("cancelled", task=task.id)
+        elif outcome.error is not None:
+            self._failed(outcome)
+        else:
+            try:
+                self._completed(outcome)
+            except Exception as error:
+                self._failed(_Outcome(outcome.job, error=error, trace=traceback.format_exc()))
 
     def _completed(self, outcome: _Outcome) -> None:
         job = outcome.job
         if job.chunk is None:
-            self._store(job.task, outcome.value, outcome)
+            self._store(job.task, outcome.value, outcome.seconds)
             return
         pending = self.pending[job.task.id]
         pending.parts[job.chunk] = outcome.value
@@ -412,22 +430,23 @@ class _Execution:
         )
         if pending.open == 0:
             del self.pending[job.task.id]
-            self._store(job.task, _gather(job.task, pending.parts), outcome)
+            self._store(job.task, _gather(job.task, pending.parts), outcome.seconds)
 
-    def _store(self, task: Task, value: Any, outcome: _Outcome | None = None) -> None:
+    def _store(self, task: Task, value: Any, seconds: float = 0.0) -> None:
         self.results[task.id] = read_only(value)
         self.run.tasks[task.id] = "succeeded"
-        seconds = round(outcome.ended - outcome.started, 6) if outcome else 0.0
-        self.run.recorder.event("succeeded", task=task.id, seconds=seconds)
+        self.run.recorder.event("succeeded", task=task.id, seconds=round(seconds, 6))
         self.left -= 1
         for user in self.users[task.id]:
             needs = self.missing[user]
             needs.discard(task.id)
-            if not needs:
+            if not needs and not self._stopped():
                 self._prepare(self.plan.tasks[user])
 
     def _failed(self, outcome: _Outcome) -> None:
         task_id = outcome.job.id
+        self.stop = True
+        self.failure = self.failure or outcome.error
         state = "cancelled" if isinstance(outcome.error, Cancelled) else "failed"
         if self.run.failed_task is None:
             self.run.failed_task = task_id
@@ -437,16 +456,15 @@ class _Execution:
         if state == "failed":
             self.run.recorder.log(f"node '{task_id}' ({outcome.job.task.algorithm.name}) failed\n{outcome.trace}")
 
-    def _value(self, binding: Any) -> Any:
-        if isinstance(binding, Const):
-            return binding.value
-        if isinstance(binding, Several):
-            return [self._value(ref) for ref in binding.items]
-        if isinstance(binding, Together):
-            return binding.kind(**{name: self._value(item) for name, item in binding.items.items()})
-        ref = cast("Ref", binding)
-        value = self.plan.values[ref.path[0]] if ref.node is None else self.results[ref.node]
-        for part in ref.path[1:] if ref.node is None else ref.path:
+    def _value(self, source: Source) -> Any:
+        if isinstance(source, Const):
+            return source.value
+        if isinstance(source, Several):
+            return [self._value(ref) for ref in source.items]
+        if isinstance(source, Together):
+            return source.kind(**{name: self._value(item) for name, item in source.items.items()})
+        value = self.plan.values[source.path[0]] if source.node is None else self.results[source.node]
+        for part in source.path[1:] if source.node is None else source.path:
             value = getattr(value, part)
         return value
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import graphlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Union
 
 from . import registry
@@ -225,7 +225,9 @@ def _check_lifting(graph: Graph, node: Node) -> None:
         raise WorkflowError(f"{where}: a {node.kind} needs the lifted port; name it in 'lifted'")
     for name in node.lifted:
         if name not in node.algorithm.ports:
-            raise WorkflowError(f"{where}: lifted: there is no input '{name}'{registry.suggest(name, node.algorithm.ports)}")
+            raise WorkflowError(
+                f"{where}: lifted: there is no input '{name}'{registry.suggest(name, node.algorithm.ports)}"
+            )
     if node.chunk < 1:
         raise WorkflowError(f"{where}: chunk must be at least 1; got {node.chunk}")
 
@@ -274,7 +276,11 @@ def _check_params(graph: Graph, node: Node) -> None:
 def _parameter_json(item: Parameter) -> dict[str, Any]:
     from .params import to_json
 
-    return {} if item.default is REQUIRED else {"default": to_json(item.default)}
+    declared = {key: value for key, value in asdict(item.param).items() if value not in ("", None, False)}
+    return {
+        **({} if item.default is REQUIRED else {"default": to_json(item.default)}),
+        **({"param": declared} if declared else {}),
+    }
 
 
 def _binding_json(binding: Binding) -> Any:

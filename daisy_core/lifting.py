@@ -24,6 +24,7 @@ class Reduction(Generic[A, T, R]):
 
     Examples
     --------
+    >>> from daisy_core import algorithm
     >>> @algorithm(version="1")
     ... class total(Reduction[float, float, float]):
     ...     def start(self) -> float:
@@ -154,7 +155,10 @@ def arrange(algorithm: Algorithm[..., Any], first: Any, others: Iterable[Any],
     values = [first, *others]
     if len(values) > len(ports):
         raise ParameterError(f"{algorithm.name} has {len(ports)} input ports, but {len(values)} were given")
-    named = {**dict(zip(ports, values, strict=False)), **{key: value for key, value in keywords.items() if key in ports}}
+    named = {
+        **dict(zip(ports, values, strict=False)),
+        **{key: value for key, value in keywords.items() if key in ports},
+    }
     lifted = {ports[0]} | {name for name, value in named.items() if type(value) is Each}
     params = {name: value for name, value in keywords.items() if name not in ports}
     return {name: value.values if type(value) is Each else value for name, value in named.items()}, lifted, params

@@ -114,7 +114,9 @@ def _write_object(group: Any, value: Any, where: str) -> None:
     if absent:
         group.attrs["absent"] = absent
     there = {name: field for name, field in fields.items() if name not in absent}
-    signal = next((f for f in there.values() if f.is_array and f.axes and not f.is_coordinate and not f.errors_of), None)
+    signal = next(
+        (f for f in there.values() if f.is_array and f.axes and not f.is_coordinate and not f.errors_of), None
+    )
     group.attrs["NX_class"] = "NXdata" if signal is not None else "NXcollection"
     if signal is not None:
         group.attrs["signal"] = signal.name
@@ -204,7 +206,9 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
             entry: Any = handle["entry"]
             return {name: _read(item, None, f"{path}::{name}") for name, item in entry.items() if name != "provenance"}
         except (KeyError, OSError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError) as error:
-            raise InputError(f"{path} is damaged, or was changed by another program: {type(error).__name__}: {error}") from error
+            raise InputError(
+                f"{path} is damaged, or was changed by another program: {type(error).__name__}: {error}"
+            ) from error
 
 
 def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:

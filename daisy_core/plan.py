@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -75,13 +76,14 @@ class Plan:
 
     def derivation_id(self, task_id: str) -> str:
         """Return the identity of a task's result: algorithm, versions, source, parameters and input identities."""
-        if task_id not in self._ids:
-            for earlier in self.tasks:  # in order, not by recursion: a chain may be longer than Python's stack
-                if earlier not in self._ids:
-                    self._ids[earlier] = self._derive(self.tasks[earlier])
-                if earlier == task_id:
-                    break
+        while task_id not in self._ids:  # in order, not by recursion: a chain may be longer than Python's stack
+            earlier = self._order[len(self._ids)]
+            self._ids[earlier] = self._derive(self.tasks[earlier])
         return self._ids[task_id]
+
+    @functools.cached_property
+    def _order(self) -> list[str]:
+        return list(self.tasks)
 
     def _derive(self, task: Task) -> str:
         ports = task.algorithm.ports
@@ -141,7 +143,9 @@ def make_plan(algorithm: Algorithm[..., Any], inputs: Mapping[str, Any], params:
     settled, nested = settle(algorithm, inputs, params)
     given = _given(algorithm, inputs)
     plan = Plan(algorithm.name, algorithm.version, {}, {}, {}, {**settled, **nested})
-    bindings: dict[str, Source] = {name: _bind_input(plan, algorithm, name, value, settled) for name, value in given.items()}
+    bindings: dict[str, Source] = {
+        name: _bind_input(plan, algorithm, name, value, settled) for name, value in given.items()
+    }
     if isinstance(algorithm, Workflow):
         whole = _open(plan, algorithm, bindings, settled, nested, "")
     else:
@@ -222,7 +226,9 @@ def _bind_input(plan: Plan, owner: Algorithm[..., Any], name: str, value: Any, p
             if item is not None:
                 check_exists(owner, port, FileInput(item))
         plan.values[name] = path
-        plan.input_ids[name] = [_file_identity(item) for item in path] if isinstance(path, list) else _file_identity(path)
+        plan.input_ids[name] = (
+            [_file_identity(item) for item in path] if isinstance(path, list) else _file_identity(path)
+        )
         return Ref(None, (name,))
     return _plain_input(plan, name, list(cast("Any", value)) if isinstance(value, Mapped) else value)
 
@@ -312,7 +318,9 @@ def _param_value(binding: Binding, params: Mapping[str, Any]) -> Any:
         try:  # a group whose model only the workflow's Python knows is a mapping in its JSON
             value = cast("Any", value)[part] if isinstance(value, Mapping) else getattr(value, part)
         except (KeyError, AttributeError):
-            raise ParameterError(f"parameter '{binding.path[0]}' needs a value for '{'.'.join(binding.path[1:])}'") from None
+            raise ParameterError(
+                f"parameter '{binding.path[0]}' needs a value for '{'.'.join(binding.path[1:])}'"
+            ) from None
     return value
 
 

@@ -30,14 +30,16 @@ def targets(text: str | None = None) -> list[str]:
     ParameterError
         If one has no scheme that is known.
     """
-    found = (os.environ.get("DAISY_PUBLISH", "") if text is None else text).split()
-    for target in found:
-        if urlsplit(target).scheme not in SCHEMES:
-            raise ParameterError(
-                f"cannot publish to '{shown(target)}': give http://... or https://..., tcp://host:port (ZeroMQ PUSH) or "
-                "pub+tcp://host:port (ZeroMQ PUB)"
-            )
-    return found
+    return [_checked(target) for target in (os.environ.get("DAISY_PUBLISH", "") if text is None else text).split()]
+
+
+def _checked(target: str) -> str:
+    if urlsplit(target).scheme not in SCHEMES:
+        raise ParameterError(
+            f"cannot publish to '{shown(target)}': give http://... or https://..., tcp://host:port (ZeroMQ PUSH) or "
+            "pub+tcp://host:port (ZeroMQ PUB)"
+        )
+    return target
 
 
 def shown(target: str) -> str:
@@ -93,7 +95,7 @@ def publish(record: Mapping[str, Any], target: str, *, timeout: float = TIMEOUT)
     ParameterError
         If the target is not one.
     """
-    targets(target)
+    _checked(target)
     text = json.dumps(record, ensure_ascii=False, default=repr).encode("utf-8", "replace")
     if urlsplit(target).scheme in ("http", "https"):
         _post(text, target, timeout)

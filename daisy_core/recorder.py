@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import platform
@@ -10,8 +11,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from io import RawIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from .algorithm import Algorithm
 from .context import CONTEXT
@@ -27,6 +29,7 @@ HEARTBEAT = 1.0
 """Seconds between two heartbeats."""
 PROGRESS_EVERY = 0.1
 """Seconds between two progress events of one task."""
+_AS_JSON = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Recorder:
@@ -40,24 +43,30 @@ class Recorder:
         self.request = request
         self.events: list[dict[str, Any]] = []
         self._listen = listen
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._reported: dict[str, float] = {}
         self._stop = threading.Event()
+        self._summary: dict[str, Any] = {}
         self._started = time.time()
         self._handler: logging.Handler | None = None
-        self._file: TextIO | None = (folder.path / "events.jsonl").open("a", encoding="utf-8") if folder else None
+        # Without a buffer each event is one write of a whole line: whoever watches sees it at once.
+        self._file: RawIOBase | None = (folder.path / "events.jsonl").open("ab", buffering=0) if folder else None
 
     @classmethod
     def start(cls, root: Path | None, folder: RunFolder | None, workflow: Algorithm[..., Any], inputs: Mapping[str, Any],
               params: Mapping[str, Any], context: Mapping[str, Any], engine: Mapping[str, Any],
               listen: Callable[[dict[str, Any]], None] | None) -> Recorder:  # fmt: skip
         """Begin the record of a run, in a new folder where a root is given."""
+        from .catalogue.context import run_context
+        from .catalogue.secrecy import refuse_secrets
+
+        refuse_secrets("parameter", params)
         request = {
             "workflow": workflow.name,
             "version": workflow.version,
             "inputs": {name: describe_input(value) for name, value in inputs.items()},
             "params": {name: to_json(value) for name, value in params.items()},
-            "context": dict(context),
+            "context": run_context(context, inputs, workflow),
             "engine": dict(engine),
             "versions": versions(workflow),
         }
@@ -76,6 +85,7 @@ class Recorder:
             logging.getLogger().addHandler(self._handler)
             threading.Thread(target=self._watch, args=(cancelled, cancel), name=f"lease-{self.id}", daemon=True).start()
         self.event("running")
+        self._tell()
 
     def _watch(self, cancelled: Callable[[], bool], cancel: Callable[[], None]) -> None:
         assert self.folder is not None
@@ -92,18 +102,17 @@ class Recorder:
 
     def event(self, kind: str, *, task: str | None = None, **more: Any) -> None:
         """Record an event."""
-        entry = {"time": time.time(), "kind": kind, "task": task, **more}
         with self._lock:
+            entry = {"time": time.time(), "kind": kind, "task": task, **more}
             self.events.append(entry)
             if self._file is not None:
-                self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-                self._file.flush()
-        if self._listen is not None:
-            try:
-                self._listen(entry)
-            except Exception:
-                self._listen = None  # who watches a run cannot harm it
-                self.log(f"the listener failed and is left out from here on\n{traceback.format_exc()}")
+                self._file.write(f"{_AS_JSON(entry)}\n".encode())
+            if self._listen is not None:
+                try:
+                    self._listen(entry)
+                except Exception:
+                    self._listen = None  # who watches a run cannot harm it
+                    self.log(f"the listener failed and is left out from here on\n{traceback.format_exc()}")
 
     def progress(self, task: str, fraction: float, message: str = "") -> None:
         """Record progress of a task, at most ten times a second."""
@@ -123,8 +132,20 @@ class Recorder:
             with self._lock, self.folder.log.open("a", encoding="utf-8") as handle:
                 handle.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text.rstrip()}\n")
 
+    def _tell(self, *, ended: bool = False) -> None:
+        """Tell the shared catalogue and, at the end, the receivers of finished runs, where there are any."""
+        if self.folder is not None:
+            from .publish import announce, enter
+
+            for problem in enter(self.folder.path) + (announce(self.folder.path, self.event) if ended else []):
+                with contextlib.suppress(OSError):
+                    self.log(problem)
+
     def save(self, outputs: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
-        """Write ``results.nxs``."""
+        """Write ``results.nxs``, and keep the summary for the end."""
+        from .catalogue.summary import summarise
+
+        self._summary = summarise(outputs)
         if self.folder is not None:
             from . import nexus
 
@@ -135,7 +156,9 @@ class Recorder:
         self._stop.set()
         if state == "failed" and error is not None and not any(item["kind"] == "failed" for item in self.events):
             self.log("".join(traceback.format_exception(error)))
-        self.event(state, message=message, seconds=round(time.time() - self._started, 6))
+        more: dict[str, Any] = {"summary": self._summary} if state == "succeeded" and self._summary else {}
+        self.event(state, message=message, seconds=round(time.time() - self._started, 6), **more)
+        self._tell(ended=True)
         if self._handler is not None:
             logging.getLogger().removeHandler(self._handler)
         if self._file is not None:

@@ -95,7 +95,9 @@ def apps() -> dict[str, App]:
         found[app.name] = app
     for path in _plugin_files():
         if path.stem in found:
-            raise DaisyError(f"plug-in {path} has the name of another app, '{path.stem}' ({found[path.stem].title}); rename the file")
+            raise DaisyError(
+                f"plug-in {path} has the name of another app, '{path.stem}' ({found[path.stem].title}); rename the file"
+            )
         found[path.stem] = App(path.stem, f"plug-in {path}", (str(path),))
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, ParamSpec, Self, TypeVar, cast, overload
+from typing import Annotated, Any, Literal, ParamSpec, Self, TypeVar, cast, overload
 
 from . import registry
 from .algorithm import TRACE, Algorithm
@@ -13,6 +13,7 @@ from .context import Resources
 from .datatypes import app_of
 from .errors import ParameterError, WorkflowError
 from .graph import FORMAT, Binding, Const, Graph, Node, Ref, Several
+from .markers import Param
 from .signature import REQUIRED, Parameter, Port, Signature, type_named
 from .tracing import Symbol, Trace
 
@@ -261,7 +262,9 @@ class Workflow(Algorithm[P, R]):
             return cast("Signature", cast("Any", super()).signature)
         ports = {name: Port(name, annotation) for name, annotation in self._fixed.inputs.items()}
         refs = self._fixed.output_refs
-        output = self._fixed.type_of(refs["result"]) if isinstance(self._fixed.output, Ref) else _tuple_class(self._fixed)
+        output = (
+            self._fixed.type_of(refs["result"]) if isinstance(self._fixed.output, Ref) else _tuple_class(self._fixed)
+        )
         return Signature(ports, dict(self._fixed.parameters), output)
 
     @functools.cached_property
@@ -401,7 +404,12 @@ def _parameters(content: Mapping[str, Any], nodes: Mapping[str, Node]) -> dict[s
         if name in content.get("structural", {}):
             continue
         default = item.get("default", REQUIRED)
-        made[name] = Parameter(name, found.get(name, Any), _as_model(found.get(name), default))
+        annotation = found.get(name, Any)
+        plain = annotation.__origin__ if hasattr(annotation, "__metadata__") else annotation
+        declared = Annotated[
+            plain, Param(**item.get("param", {}))
+        ]  # the workflow's own bounds and labels, not the node's
+        made[name] = Parameter(name, declared, _as_model(annotation, default))
     return made
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-from daisy_core import DaisyError
-
-from .server import serve
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,6 +18,15 @@ def main(argv: Sequence[str] | None = None) -> int:
                         help="a folder whose files may be opened (default: here); repeatable")  # fmt: skip
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     chosen = parser.parse_args(argv)
+    # Set before NumPy is loaded. What a page computes is small, and threads of BLAS that wait for a core beside the
+    # browser make it several times slower.
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+    from daisy_core import DaisyError
+
+    from .server import serve
+
     try:
         serve(chosen.app, port=chosen.port, root=chosen.root, headless=chosen.no_browser)
     except DaisyError as error:

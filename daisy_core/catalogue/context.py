@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,15 +14,13 @@ from .secrecy import refuse_secrets
 
 KEYS = ("proposal", "sample", "scan", "beamline", "user")
 """The keys that every catalogue has a column for."""
-MOST_FILES = 64
-"""Files of one port whose context is read; of more, so many spread evenly over them."""
 
 _ENTRY = {"experiment_identifier": "proposal", "entry_identifier": "scan", "title": "title"}
 _CHILDREN = {"NXsample": "sample", "NXinstrument": "beamline", "NXuser": "user"}
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
-def run_context(given: Mapping[str, Any], inputs: Mapping[str, Any], ports: Iterable[str] = ()) -> dict[str, Any]:
+def run_context(given: Mapping[str, Any], inputs: Mapping[str, Any], algorithm: Any = None) -> dict[str, Any]:
     """Return the context of a run: what was given, then what the input file says, then the user of the system.
 
     The file is that of the first port that was given a path: the others may be of another sample (an empty
@@ -34,8 +32,8 @@ def run_context(given: Mapping[str, Any], inputs: Mapping[str, Any], ports: Iter
         The keys that the caller gave; they win. A key given as None is left out, whatever the file says.
     inputs : mapping
         Inputs by port: paths, :class:`~daisy_core.reading.FileInput`, values, lists of them.
-    ports : iterable of str
-        The ports in the order of their declaration; the order of ``inputs`` by default.
+    algorithm : Algorithm, optional
+        What is run: its ports give the order; that of ``inputs`` without it.
 
     Raises
     ------
@@ -43,7 +41,9 @@ def run_context(given: Mapping[str, Any], inputs: Mapping[str, Any], ports: Iter
         If a key or value is not one, or looks like a secret.
     """
     _check(given)
-    order = [*(name for name in ports if name in inputs), *inputs]
+    order = [*inputs]
+    with contextlib.suppress(DaisyError):  # a wrong declaration is told when the run is planned
+        order = [name for name in getattr(algorithm, "ports", ()) if name in inputs] or order
     found = next((_from_files(paths) for name in order if (paths := list(_paths(inputs[name])))), {})
     merged = {**_user(), **found, **given}
     refuse_secrets("context", merged)
@@ -54,6 +54,8 @@ def _check(given: Mapping[str, Any]) -> None:
     for name, value in given.items():
         if not isinstance(name, str) or not name.strip() or not name.isprintable():
             raise ParameterError(f"context key {name!r} is not a name; give text such as 'sample'")
+        if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise ParameterError(f"context '{name}' is not text that can be written down: {value!r}")
         if value is not None and not isinstance(value, (str, int, float, bool)):
             raise ParameterError(f"context '{name}' must be text or a number; got {type(value).__name__}")
         if isinstance(value, float) and not math.isfinite(value):
@@ -82,20 +84,20 @@ def _paths(value: Any) -> Iterator[str]:
 
 def _from_files(paths: Sequence[str]) -> dict[str, Any]:
     """Return what the files agree on. A file that cannot be read is not told of here: its reader will."""
-    some = {round(index * (len(paths) - 1) / (MOST_FILES - 1)) for index in range(MOST_FILES)}
-    chosen = paths if len(paths) <= MOST_FILES else [paths[index] for index in sorted(some)]
-    found: list[dict[str, Any]] = []
-    for path in chosen:
+    found: dict[str, Any] | None = None
+    for path in paths:
         with contextlib.suppress(DaisyError):
-            found.append(context_from_file(path))
-    return _agreed(found)
+            one = context_from_file(path)
+            found = one if found is None else _agreed([found, one])
+        if found == {}:
+            break
+    return found or {}
 
 
 def _agreed(several: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    if not several:
-        return {}
-    names = [name for name in several[0] if all(name in other for other in several)]
-    return {name: several[0][name] for name in names if all(other[name] == several[0][name] for other in several)}
+    """Return what all say alike."""
+    first, others = (several[0], several[1:]) if several else ({}, ())
+    return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
 
 
 def context_from_file(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -15,7 +14,7 @@ from ..errors import DaisyError
 from ..runs import default_root, list_runs
 from .records import RunRecord, read_record
 from .rows import BATCH, known_keys, known_runs, remove_rows, select_runs, write_rows
-from .tables import open_engine, places
+from .tables import open_engine, places, set_aside
 from .times import parse_time
 
 if TYPE_CHECKING:
@@ -207,11 +206,11 @@ class Catalogue:
         from sqlalchemy import exc, make_url
 
         with self._lock:
-            for last in [False] * (_TRIES - 1) + [True]:
+            for left in reversed(range(_TRIES)):
                 try:
                     return work()
                 except exc.DBAPIError as error:
-                    if last or not self._recover(str(error.orig).strip()):
+                    if not left or not self._recover(str(error.orig).strip(), is_first=left == _TRIES - 1):
                         where = self._file() or make_url(self._places[0]).render_as_string(hide_password=True)
                         advice = (
                             "unset DAISY_CATALOGUE to use one beside the runs"
@@ -223,7 +222,7 @@ class Catalogue:
                         ) from error
         raise AssertionError
 
-    def _recover(self, reason: str) -> bool:
+    def _recover(self, reason: str, *, is_first: bool) -> bool:
         """Make it possible to try again after an error of the database, and say whether it is."""
         path, self._engine = self._file(), None
         if path is None:
@@ -232,8 +231,8 @@ class Catalogue:
             self.messages.append(f"the catalogue {path} was gone; made again from the folders")
             return True
         if "malformed" in reason or "not a database" in reason:
-            _set_aside(path)
-            self.messages.append(f"the catalogue {path} was damaged ({reason})")
+            if set_aside(path, check=is_first):
+                self.messages.append(f"the catalogue {path} was damaged ({reason})")
             return True
         if len(self._places) > 1 and any(sign in reason for sign in ("readonly", "unable to open", "full", "disk I/O")):
             del self._places[0]
@@ -254,12 +253,3 @@ def _stamp(path: Path) -> int:
 
 def _changed(known: tuple[int, str] | None, stamp: int) -> bool:
     return known is None or stamp == 0 or known[0] != stamp or known[1] in _MOVING
-
-
-def _set_aside(path: Path) -> None:
-    """Rename a damaged file, so that somebody may look at it, and remove what belongs to it."""
-    with contextlib.suppress(OSError):
-        os.replace(path, path.with_name(f"{path.name}.damaged"))
-    for suffix in ("-wal", "-shm"):
-        with contextlib.suppress(OSError):
-            path.with_name(path.name + suffix).unlink()

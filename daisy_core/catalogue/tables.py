@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import DaisyError
+from .lock import folder_lock
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine, MetaData, Table
@@ -172,3 +173,33 @@ def _switch_to_wal(engine: Engine) -> None:
             if "locked" not in str(error) or time.monotonic() > end:
                 raise
             time.sleep(0.02)
+
+
+def set_aside(path: Path, *, check: bool) -> bool:
+    """Rename a damaged SQLite file, so that somebody may look at it; False where another process just did.
+
+    Parameters
+    ----------
+    check : bool
+        Look whether the file is damaged still.
+    """
+    with folder_lock(path.parent):
+        if check and _is_sound(path):
+            return False
+        # What belongs to the file goes first: nobody who makes a new one then loses what he has written.
+        for name in (f"{path.name}-wal", f"{path.name}-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(name).unlink()
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(path, path.with_name(f"{path.name}.damaged"))
+    return True
+
+
+def _is_sound(path: Path) -> bool:
+    import sqlite3
+
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=BUSY)) as connection:
+            return connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",)
+    except sqlite3.Error:
+        return False

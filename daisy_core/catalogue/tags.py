@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import ParameterError, RunError
 from ..runs import write_json
+from .lock import folder_lock
 
 LONGEST = 64
 
@@ -60,26 +59,9 @@ def remove_tag(folder: Path, name: str) -> tuple[str, ...]:
 
 def _change(folder: Path, how: Callable[[set[str]], set[str]]) -> tuple[str, ...]:
     try:
-        with _locked(folder):
+        with folder_lock(folder):
             tags = sorted(how(set(read_tags(folder))))
             write_json(folder / "tags.json", tags)
     except OSError as error:
         raise RunError(f"cannot write the tags of {folder}: {error.strerror}") from error
     return tuple(tags)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Generator[None]:
-    """Hold a lock on the folder, so that two who tag at once lose nothing; without one where the system has none."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

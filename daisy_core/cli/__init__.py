@@ -29,6 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from .catalogue import runs_command
 
             return runs_command(words[1:])
+        if words[:1] == ["cwl"]:
+            from .cwl import cwl_command
+
+            return cwl_command(words[1:])
         arguments = _parser().parse_args(words)
         return arguments.command(arguments)
     except RunError as error:
@@ -88,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("name", help="lower-case name of the technique, for example 'raman'")
     new.add_argument("--folder", default=".", help="where to make it (default: here)")
     new.set_defaults(command=new_app.new_command)
+
+    commands.add_parser("cwl", help="export as CWL, check and run CWL documents: daisy cwl --help", add_help=False)
 
     screen = commands.add_parser("ui", help="open the web apps in the browser")
     screen.add_argument("app", nargs="?", help="one technique; all without it")

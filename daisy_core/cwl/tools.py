@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,9 +51,9 @@ class Source:
     text: bytes = b""
 
 
-def file_name(name: str) -> str:
-    """Return the file name of a tool or workflow."""
-    return quote(name, safe="") + ".cwl"
+def file_name(name: str, suffix: str = ".cwl") -> str:
+    """Return the file name of a tool or workflow: ASCII only, so that no reference to it needs to be quoted."""
+    return re.sub(r"[^\w.-]", "_", name, flags=re.ASCII) + suffix
 
 
 def header(kind: str, label: str, doc: str = "") -> dict[str, Any]:
@@ -88,20 +89,19 @@ def reading_tool(owner: Algorithm[..., Any], port: Port) -> dict[str, Any]:
     item = Port(port.name, port.item, None)
     inputs = port_inputs(owner, item)
     chosen = set(marked(owner, port).values())
-    inputs.update({field.id: field.as_input(optional=True) for field in all_fields(owner) if field.id in chosen})
+    inputs.update({field.id: field.as_input("option") for field in all_fields(owner) if field.id in chosen})
     made = _command(owner, ["--read", port.name], inputs)
     label = f"read '{port.name}' of {owner.name}"
     found = {"value": {"type": "File?", "outputBinding": {"glob": f"{port.name}.nxs"}}}
     return {**made, "label": label, "inputs": inputs, "outputs": found}
 
 
-def all_fields(algorithm: Algorithm[..., Any], *, nested: bool = True) -> list[Field]:
-    """Return the fields of all parameters, those of nodes as ``node.parameter``; values set before are the defaults."""
-    preset = algorithm.overrides if isinstance(algorithm, Workflow) else {}
+def all_fields(algorithm: Algorithm[..., Any]) -> list[Field]:
+    """Return the fields of all parameters, those of nodes of a workflow as ``node.parameter``."""
     known = dict(algorithm.parameters)
-    if nested and isinstance(algorithm, Workflow):
+    if isinstance(algorithm, Workflow):
         known.update(algorithm.node_parameters())
-    return [field for name, item in known.items() for field in fields(name, item, preset.get(name, REQUIRED))]
+    return [field for name, item in known.items() for field in fields(name, item)]
 
 
 def port_inputs(owner: Algorithm[..., Any], port: Port) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def file_inputs(owner: Algorithm[..., Any], port: Port) -> dict[str, Any]:
     doc = "Name of the object or path of the dataset in the file, where it has several."
     return {
         f"{port.name}.select": {"type": "string?", "doc": doc},
-        **{field.id: field.as_input(optional=True) for field in reader_fields(port).values()},
+        **{field.id: field.as_input("option") for field in reader_fields(port).values()},
     }
 
 
@@ -196,7 +196,7 @@ def source(algorithm: Algorithm[..., Any]) -> Source:
     """
     if isinstance(algorithm, Workflow) and algorithm.function.__module__ == Workflow.__module__:
         content = json.dumps(json.loads(algorithm.to_json()), indent=1, ensure_ascii=False)
-        return Source((), f"{quote(algorithm.name, safe='')}.json", content.encode())
+        return Source((), file_name(algorithm.name, ".json"), content.encode())
     module = algorithm.function.__module__
     if module.startswith("daisy_core.") or (_app_declares(algorithm.name) and distribution_version(module)):
         return Source(("--module", module) if module.startswith("daisy_core.") else ())
@@ -237,23 +237,21 @@ def _kernel() -> Algorithm[..., Any]:
     return importlib.import_module("daisy_core.reading").read_object
 
 
-_SELECT = {"type": "string?", "doc": "Name of the object in the file, and its field: name/field."}
+_SELECT = {"type": "string?", "doc": "Path of the dataset in a file that is not of ours."}
+_FIELDS = {"type": "string[]?", "doc": "The field of the object in a file of ours."}
 _NAME = {"type": "string", "default": "result"}
 _WHOLE = {"type": "File", "outputBinding": {"glob": "$(inputs.name).nxs"}}
 _HELPERS: dict[str, tuple[str, Any, Any]] = {
     "daisy.ranges": (
-        "Share out the items of a file", {"file": "File", "select": _SELECT, "chunk": "long"}, {"ranges": array_of("string")}
+        "Share out the items of a file",
+        {"file": "File", "select": _SELECT, "fields": _FIELDS, "chunk": "long"},
+        {"ranges": "string[]"},
     ),
     "daisy.split": (
         "Write each item of a sequence to a file of its own",
-        {"files": [array_of("File"), "File"], "select": _SELECT},
-        {"items": {"type": array_of("File"), "outputBinding": {"glob": "item-*.nxs"}}},
+        {"files": [array_of("File"), "File"], "fields": _FIELDS},
+        {"items": {"type": "File[]", "outputBinding": {"glob": "item-*.nxs"}}},
     ),
-    "daisy.gather": ("Write the items of a sequence to one file", {"files": array_of("File"), "name": _NAME}, {"value": _WHOLE}),
-    "daisy.select": ("Take one object out of a file", {"file": "File", "select": _SELECT, "name": _NAME}, {"value": _WHOLE}),
-}  # fmt: skip
-
-
-def port_is_plain(port: Port) -> bool:
-    """True where a port takes numbers or text beside files."""
-    return port_item("", port) != "File"
+    "daisy.gather": ("Write the items of a sequence to one file", {"files": "File[]", "name": _NAME}, {"value": _WHOLE}),
+    "daisy.select": ("Take one field out of an object", {"file": "File", "fields": _FIELDS, "name": _NAME}, {"value": _WHOLE}),
+}

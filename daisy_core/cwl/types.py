@@ -52,14 +52,21 @@ class Field:
         """True where None is a value."""
         return isinstance(self.type, list) and "null" in self.type
 
-    def as_input(self, *, optional: bool = False) -> dict[str, Any]:
-        """Return the CWL input; ``optional`` leaves the default to the algorithm."""
-        made: dict[str, Any] = {"type": self.type}
-        if optional or (self.nullable and self.default is not None and self.default is not REQUIRED):
+    def as_input(self, of: Literal["tool", "workflow", "inner", "option"] = "tool") -> dict[str, Any]:
+        """Return the CWL input.
+
+        In CWL null means the default. So a tool leaves a default to the algorithm where None is a value too, a workflow
+        inside another one has none (the outer one gives every value), and options of readers and marks are never required.
+        """
+        made: dict[str, Any] = {"type": self.type, "doc": self.doc}
+        if of == "option":
             made["type"] = optional_type(self.type)
-        elif self.default is not REQUIRED and self.default is not None:
-            made["default"] = self.default
-        return {**made, "doc": self.doc}
+        elif of != "inner" and self.default is not REQUIRED and self.default is not None:
+            if of == "tool" and self.nullable:
+                made["doc"] = f"{self.doc}; by default {self.default}"
+            else:
+                made["default"] = self.default
+        return made
 
 
 def optional_type(cwl: Any) -> Any:
@@ -130,7 +137,7 @@ def fields(name: str, item: Parameter, value: Any = REQUIRED) -> list[Field]:
 
 def _fields(name: str, annotation: Any, default: Any, doc: str) -> Iterator[Field]:
     model = model_of(annotation)
-    if model is None or not _is_model(annotation) or default is None:
+    if model is None or not is_model(annotation) or default is None:
         yield Field(name, json_type(annotation), _checked(name, to_json(default)), doc)
         return
     for field, info in model.model_fields.items():
@@ -144,7 +151,7 @@ def _fields(name: str, annotation: Any, default: Any, doc: str) -> Iterator[Fiel
         yield from _fields(f"{name}.{field}", inner, value, _doc(field, Parameter(field, inner)))
 
 
-def _is_model(annotation: Any) -> bool:
+def is_model(annotation: Any) -> bool:
     """True for a model itself: an optional one, or a list of them, stays one value."""
     base = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     return isinstance(base, type)

@@ -97,6 +97,9 @@ export default function ({ parentElement, data: bytes }) {
   const data = JSON.parse(new TextDecoder().decode(bytes));
   const element = parentElement.querySelector(".daisy-plot");
   element.style.height = `${data.height}px`;
+  const { title, xaxis, yaxis } = data.layout;
+  element.setAttribute("role", "figure");
+  element.setAttribute("aria-label", title.text || `${yaxis.title.text} against ${xaxis.title.text}`);
   if (!watched.has(element)) {
     const state = { width: 0 };
     watched.set(element, state);

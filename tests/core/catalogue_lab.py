@@ -8,13 +8,12 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daisy_core import Axes, Param, algorithm, data
-from typing import Annotated
 
 DAY = 86400.0
 
@@ -63,3 +62,9 @@ def merge(values: list[float], *, rmeas: Annotated[float, Param("Rmeas", ge=0)] 
     if fail:
         raise ValueError("no spots")
     return Merged(np.asarray(values), rmeas)
+
+
+@algorithm(version="1", name="cat.secretive")
+def secretive(x: float, *, api_key: str = "") -> float:
+    """Ask for what must not be recorded."""
+    return x

@@ -182,5 +182,9 @@ def same(left: Any, right: Any) -> bool:
     if hasattr(left, "__daisy_type__"):
         return type(left) is type(right) and all(same(vars(left)[key], vars(right)[key]) for key in vars(left))
     if isinstance(left, (list, tuple)):
-        return type(left) is type(right) and len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
+        return (
+            type(left) is type(right)
+            and len(left) == len(right)
+            and all(same(a, b) for a, b in zip(left, right, strict=True))
+        )
     return type(left) is type(right) and (left == right or (left != left and right != right))

@@ -21,7 +21,9 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
              summary={"rmeas": 0.05, "verdict": "good", "low": 0.9, "high": 1.1, "converged": True})  # fmt: skip
     make_run(root, number=2, age=2 * DAY, context={"sample": "Cu", "scan": 12, "scale": "room"},
              summary={"rmeas": 0.3, "verdict": "poor", "low": 9, "high": 10, "scale": 2.0, "gr.rmax": 30})  # fmt: skip
-    make_run(root, "failed", number=3, age=3 * DAY, workflow="pdf.reduce", context={"sample": "NiTi"}, message="no peaks")
+    make_run(
+        root, "failed", number=3, age=3 * DAY, workflow="pdf.reduce", context={"sample": "NiTi"}, message="no peaks"
+    )
     make_run(root, number=4, age=40 * DAY, summary={"rmeas": float("nan"), "R meas": 1, "verdict": "good; --"})
     return Catalogue(root)
 
@@ -125,7 +127,9 @@ def test_anything_but_comparisons_is_refused_with_a_reason(catalogue: Catalogue,
     assert says in str(told.value)
 
 
-@pytest.mark.parametrize("text", ["' OR 1=1 --", "x'; DELETE FROM daisy_runs_1; --", "%", "_", "Robert'); DROP TABLE daisy_values_1;--"])
+@pytest.mark.parametrize(
+    "text", ["' OR 1=1 --", "x'; DELETE FROM daisy_runs_1; --", "%", "_", "Robert'); DROP TABLE daisy_values_1;--"]
+)
 def test_texts_are_bound_and_never_become_sql(catalogue: Catalogue, text: str) -> None:
     assert _found(catalogue, f"sample == {text!r}") == set()
     assert _found(catalogue, f"{text!r} in sample") == set()

@@ -185,7 +185,9 @@ def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
     assert file_id(tmp_path / "a")["method"] == "content"
 
 
-def test_a_large_file_is_known_by_size_time_and_samples_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_file_is_known_by_size_time_and_samples_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import daisy_core.identity as module
 
     assert SAMPLED_ABOVE == 1 << 30

@@ -185,7 +185,7 @@ def test_a_chunk_has_at_least_one_item_eagerly_and_traced(chunk: int) -> None:
 def test_arrays_numbers_and_types_with_their_own_way_stack() -> None:
     assert correct.map(frames(3), 1.0).stack().shape == (3, 5, 7)
     assert stack([1.0, 2.0]).tolist() == [1.0, 2.0]
-    with pytest.raises(WorkflowError, match="core.Curve does not say how to stack"):
+    with pytest.raises(WorkflowError, match=r"core.Curve does not say how to stack"):
         profile.map(frames(2)).stack()
     with pytest.raises(WorkflowError, match="no items"):
         stack([])

@@ -97,12 +97,12 @@ def test_wrong_node_parameters_are_refused_everywhere_alike(params: dict[str, An
 def test_a_wrong_parameter_deep_inside_is_named_with_its_place() -> None:
     with pytest.raises(ParameterError, match=r"core.reduce_frame: node 'subtract': parameter 'weight'"):
         engine(reduce_and_fit, {"reduce_frame.subtract.weight": "x"})
-    with pytest.raises(ParameterError, match="unknown parameter 'reduce_frame.subtract.wait'"):
+    with pytest.raises(ParameterError, match=r"unknown parameter 'reduce_frame.subtract.wait'"):
         engine(reduce_and_fit, {"reduce_frame.subtract.wait": 1.0})
-    with pytest.raises(ParameterError, match="'reduce_frame.npt' is bound"):
+    with pytest.raises(ParameterError, match=r"'reduce_frame.npt' is bound"):
         engine(reduce_and_fit, {"reduce_frame.npt": 3})
 
 
 def test_an_algorithm_by_itself_has_no_nodes_to_address() -> None:
-    with pytest.raises(ParameterError, match="core.profile: unknown parameter 'profile.npt'"):
+    with pytest.raises(ParameterError, match=r"core.profile: unknown parameter 'profile.npt'"):
         WorkflowEngine().run(profile, {"frame": FRAME}, {"profile.npt": 5})

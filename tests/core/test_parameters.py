@@ -27,7 +27,7 @@ class Shape(enum.Enum):
 class Spots(ParameterModel):
     """A group with a list."""
 
-    centers: list[float] = [1.0]
+    centers: list[float] = [1.0]  # noqa: RUF012 - pydantic copies it
     shape: Shape = Shape.FLAT
 
 

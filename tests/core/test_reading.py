@@ -126,7 +126,7 @@ def test_a_parameter_marked_for_the_reader_is_its_option(run: Runner, file: Path
     assert run(peak, {"trace": file}, {"reading": {"column": 2, "gain": 2.0}}) == 100.0
     assert run(peak_of, {"traces": [file, file]}, {"column": 2}) == 50.0
     assert run(peak, {"trace": FileInput(file, {"column": 2})}, {"reading": Reading(column=2)}) == 50.0
-    with pytest.raises(ParameterError, match="'column' is 1 for reading .* but 2 in the parameters"):
+    with pytest.raises(ParameterError, match=r"'column' is 1 for reading .* but 2 in the parameters"):
         run(peak, {"trace": FileInput(file, {"column": 1})}, {"reading": Reading(column=2)})
 
 
@@ -164,7 +164,7 @@ def test_a_file_that_is_not_there_is_said_with_a_near_name(run: Runner, file: Pa
         InputError, match=r"tests.peak: port 'trace': no such file: .*trcae.txt; did you mean 'trace.txt'\?"
     ):
         run(peak, {"trace": file.with_name("trcae.txt")}, {})
-    with pytest.raises(InputError, match="there is no folder .*nowhere"):
+    with pytest.raises(InputError, match=r"there is no folder .*nowhere"):
         run(peak, {"trace": file.parent / "nowhere" / "a.txt"}, {})
 
 
@@ -196,7 +196,7 @@ def test_results_of_a_run_are_read_back_by_the_generic_reader(run: Runner, tmp_p
         run(subtract, {"curve": tmp_path / "one.nxs", "backgrounds": [tmp_path / "one.nxs"]}, {}),
         subtract(curve, [curve]),
     )
-    with pytest.raises(Exception, match="has several objects; say which: .*::first, .*::second"):
+    with pytest.raises(Exception, match=r"has several objects; say which: .*::first, .*::second"):
         run(scale, {"curve": tmp_path / "two.nxs"}, {})
     with pytest.raises(Exception, match="has no object 'third'; it has: first, second"):
         run(scale, {"curve": f"{tmp_path}/two.nxs::third"}, {})
@@ -213,7 +213,7 @@ def test_arrays_are_read_from_npy_and_hdf5(run: Runner, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="has no dataset '/entry/z'"):
         run(norm, {"y": f"{tmp_path}/y.h5::/entry/z"}, {})
     (tmp_path / "y.csv").write_text("1,2")
-    with pytest.raises(Exception, match="do not know how to read an array from '.csv'"):
+    with pytest.raises(Exception, match=r"do not know how to read an array from '.csv'"):
         run(norm, {"y": tmp_path / "y.csv"}, {})
 
 

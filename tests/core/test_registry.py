@@ -223,6 +223,6 @@ def test_an_entry_point_that_is_no_manifest_is_refused(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(registry, "entry_points", lambda group: [Point()])
     registry.apps.cache_clear()
-    with pytest.raises(DaisyError, match="'odd' .*is not a daisy_core.App"):
+    with pytest.raises(DaisyError, match=r"'odd' .*is not a daisy_core.App"):
         registry.apps()
     registry.apps.cache_clear()

@@ -96,12 +96,12 @@ def test_a_question_for_none_is_right_in_both_worlds(given: tuple[str, ...], nod
 
 
 def test_a_required_input_is_needed_for_any_graph() -> None:
-    with pytest.raises(ParameterError, match="core.reduce_frame: input 'frame' is required"):
+    with pytest.raises(ParameterError, match=r"core.reduce_frame: input 'frame' is required"):
         reduce_frame.graph(["mask"])
 
 
 def test_a_misspelt_input_gives_no_graph() -> None:
-    with pytest.raises(ParameterError, match="core.reduce_frame: there is no input 'maks'; did you mean 'mask'?"):
+    with pytest.raises(ParameterError, match=r"core.reduce_frame: there is no input 'maks'; did you mean 'mask'?"):
         reduce_frame.graph(["frame", "maks"])
 
 
@@ -257,7 +257,7 @@ def test_a_node_that_a_structural_parameter_brings_can_be_addressed() -> None:
     curve = profile(frames()[0])
     found = run(repeated, {"curve": curve}, {"rounds": 3, "scale2.factor": 4.0})
     assert same(found, scale(repeated(curve, rounds=2), factor=4.0))
-    with pytest.raises(ParameterError, match="unknown parameter 'scale2.factor'"):
+    with pytest.raises(ParameterError, match=r"unknown parameter 'scale2.factor'"):
         run(repeated, {"curve": curve}, {"rounds": 2, "scale2.factor": 4.0})
 
 
@@ -440,7 +440,7 @@ def test_the_body_of_a_workflow_has_too_many_or_repeated_arguments() -> None:
     def given_twice(frame: Frame, monitor: float) -> Frame:
         return correct(frame, monitor, frame=frame)  # type: ignore[call-arg]
 
-    with pytest.raises(WorkflowError, match="core.correct has 2 inputs, but 3 were given"):
+    with pytest.raises(WorkflowError, match=r"core.correct has 2 inputs, but 3 were given"):
         too_many.graph()
-    with pytest.raises(WorkflowError, match="core.correct got 'frame' twice"):
+    with pytest.raises(WorkflowError, match=r"core.correct got 'frame' twice"):
         given_twice.graph()

@@ -29,7 +29,7 @@ from core.kernel_lab import (
     total,
 )  # fmt: skip
 
-from daisy_core import Axes, DaisyError, Frame, ParameterError, Unit, WorkflowError, algorithm, each, workflow
+from daisy_core import Axes, DaisyError, Frame, Param, ParameterError, Unit, WorkflowError, algorithm, each, workflow
 from daisy_core.engine import WorkflowEngine
 from daisy_core.plan import make_plan
 from daisy_core.workflow import Workflow
@@ -123,10 +123,17 @@ def test_a_workflow_from_json_nests_lifts_pickles_and_takes_parameters() -> None
 
 
 def test_a_workflow_from_json_keeps_the_bounds_and_labels_of_its_parameters() -> None:
-    again = Workflow.from_json(reduce_frame.to_json())
-    assert again.schema()["properties"]["npt"] == reduce_frame.schema()["properties"]["npt"]
-    with pytest.raises(ParameterError, match="'npt': expected greater than or equal to 2"):
-        again(frames()[0], [], None, npt=1)
+    @workflow(name="core_tests.tighter")
+    def tighter(
+        frame: Frame, *, bins: Annotated[int, Param("Number of bins", unit="1", help="Few", ge=5, le=9)] = 7
+    ) -> Curve:
+        return profile(frame, npt=bins)
+
+    again = Workflow.from_json(tighter.to_json())
+    assert again.schema()["properties"]["bins"] == tighter.schema()["properties"]["bins"]
+    for made in (tighter, again):
+        with pytest.raises(ParameterError, match="'bins': expected greater than or equal to 5"):
+            made(frames()[0], bins=3)
 
 
 # -- what is wrong with a graph ---------------------------------------------------------------------------------
@@ -138,42 +145,57 @@ def node(content: dict[str, Any], node_id: str) -> dict[str, Any]:
     return next(item for item in content["nodes"] if item["id"] == node_id)
 
 
+def feeds(node_id: str, **inputs: Any) -> Change:
+    return lambda content: node(content, node_id)["inputs"].update(inputs)
+
+
+def binds(node_id: str, **params: Any) -> Change:
+    return lambda content: node(content, node_id)["params"].update(params)
+
+
+def says(node_id: str, **more: Any) -> Change:
+    return lambda content: node(content, node_id).update(more)
+
+
+def with_a_loop(content: dict[str, Any]) -> None:
+    content["nodes"].append({"id": "loop", "algorithm": "tests.as_frame", "inputs": {"curve": {"node": "subtract"}}})
+    node(content, "profile")["inputs"]["frame"] = {"node": "loop"}
+
+
 WRONG: dict[str, tuple[Change, str]] = {
     "missing port": (lambda c: node(c, "subtract")["inputs"].pop("curve"), r"node 'subtract' \(core.subtract\).*input 'curve'.*missing"),
-    "port bound to null": (lambda c: node(c, "subtract")["inputs"].update(curve={"value": None}), "input 'curve'.*missing"),
-    "unknown port": (lambda c: node(c, "subtract")["inputs"].update(crve={"node": "profile"}), "no input 'crve'; did you mean 'curve'"),
-    "wrong type": (lambda c: node(c, "subtract")["inputs"].update(curve={"input": "frame"}), "'curve' cannot take input.frame"),
-    "sequence for one": (lambda c: node(c, "subtract")["inputs"].update(curve={"node": "background"}), "list of core.Curve does not fit core.Curve"),
-    "one for a sequence": (lambda c: node(c, "subtract")["inputs"].update(backgrounds={"node": "profile"}), "core.Curve does not fit list of core.Curve"),
-    "list of wrong items": (lambda c: node(c, "subtract")["inputs"].update(backgrounds=[{"input": "frame"}]), "its items"),
-    "cycle": (lambda c: node(c, "profile")["inputs"].update(frame={"node": "loop"})
-              or c["nodes"].append({"id": "loop", "algorithm": "tests.as_frame", "inputs": {"curve": {"node": "subtract"}}}),
-              r"cycle: .*(profile -> .*subtract -> .*loop|loop -> .*profile|subtract -> .*loop)"),
-    "node that feeds itself": (lambda c: node(c, "subtract")["inputs"].update(curve={"node": "subtract"}), "cycle: subtract -> subtract"),
+    "port bound to null": (feeds("subtract", curve={"value": None}), "input 'curve'.*missing"),
+    "unknown port": (feeds("subtract", crve={"node": "profile"}), "no input 'crve'; did you mean 'curve'"),
+    "wrong type": (feeds("subtract", curve={"input": "frame"}), "'curve' cannot take input.frame"),
+    "sequence for one": (feeds("subtract", curve={"node": "background"}), "list of core.Curve does not fit core.Curve"),
+    "one for a sequence": (feeds("subtract", backgrounds={"node": "profile"}), "core.Curve does not fit list of core.Curve"),
+    "list of wrong items": (feeds("subtract", backgrounds=[{"input": "frame"}]), "its items"),
+    "cycle": (with_a_loop, r"cycle: .*(profile -> .*subtract -> .*loop|loop -> .*profile|subtract -> .*loop)"),
+    "node that feeds itself": (feeds("subtract", curve={"node": "subtract"}), "cycle: subtract -> subtract"),
     "duplicate id": (lambda c: c["nodes"].append(copy.deepcopy(c["nodes"][0])), "two nodes are called 'profile'"),
     "bad id": (lambda c: c["nodes"].append({**copy.deepcopy(c["nodes"][0]), "id": "a.b"}), "'a.b' cannot be the name of a node"),
-    "unknown node": (lambda c: node(c, "subtract")["inputs"].update(curve={"node": "profle"}), "no node 'profle'; did you mean 'profile'"),
-    "unknown input": (lambda c: node(c, "profile")["inputs"].update(frame={"input": "fram"}), "no input 'fram'; did you mean 'frame'"),
-    "unknown field": (lambda c: node(c, "subtract")["inputs"].update(curve={"node": "profile", "field": ["z"]}), "no field 'z'; its fields: x, y"),
+    "unknown node": (feeds("subtract", curve={"node": "profle"}), "no node 'profle'; did you mean 'profile'"),
+    "unknown input": (feeds("profile", frame={"input": "fram"}), "no input 'fram'; did you mean 'frame'"),
+    "unknown field": (feeds("subtract", curve={"node": "profile", "field": ["z"]}), "no field 'z'; its fields: x, y"),
     "unknown output node": (lambda c: c.update(output={"node": "subtrac"}), "no node 'subtrac'; did you mean 'subtract'"),
     "unknown output field": (lambda c: c.update(output={"node": "subtract", "field": ["q"]}), "no field 'q'"),
     "input handed through": (lambda c: c.update(output={"input": "frame"}), "handed through"),
-    "unknown parameter": (lambda c: node(c, "subtract")["params"].update(wieght={"value": 1.0}), "no parameter 'wieght'; did you mean 'weight'"),
-    "wrong parameter value": (lambda c: node(c, "profile")["params"].update(npt={"value": 1}), r"node 'profile'.*parameter 'npt': expected greater"),
-    "wrong parameter type": (lambda c: node(c, "profile")["params"].update(npt={"value": "4"}), "parameter 'npt': expected a valid integer"),
-    "unknown parameter of the workflow": (lambda c: node(c, "profile")["params"].update(npt={"parameter": "npts"}), "no parameter 'npts'; did you mean 'npt'"),
-    "unknown algorithm": (lambda c: node(c, "subtract").update(algorithm="core.subtrct"), "core.subtrct"),
-    "another version": (lambda c: node(c, "subtract").update(version="99"), "version 99 of core.subtract, installed is version 1"),
-    "map used as fold": (lambda c: node(c, "background").update(kind="reduce"), "cannot be used as 'reduce'"),
-    "unknown kind": (lambda c: node(c, "background").update(kind="scan"), "cannot be used as 'scan'"),
-    "nothing lifted": (lambda c: node(c, "background").update(lifted=[]), "node 'background'.*lifted"),
-    "unknown port lifted": (lambda c: node(c, "background").update(lifted=["fram"]), "lifted.*'fram'; did you mean 'frame'"),
-    "empty chunks": (lambda c: node(c, "background").update(chunk=0), "chunk must be at least 1"),
+    "unknown parameter": (binds("subtract", wieght={"value": 1.0}), "no parameter 'wieght'; did you mean 'weight'"),
+    "wrong parameter value": (binds("profile", npt={"value": 1}), r"node 'profile'.*parameter 'npt': expected greater"),
+    "wrong parameter type": (binds("profile", npt={"value": "4"}), "parameter 'npt': expected a valid integer"),
+    "unknown parameter of the workflow": (binds("profile", npt={"parameter": "npts"}), "no parameter 'npts'; did you mean 'npt'"),
+    "unknown algorithm": (says("subtract", algorithm="core.subtrct"), "core.subtrct"),
+    "another version": (says("subtract", version="99"), "version 99 of core.subtract, installed is version 1"),
+    "map used as fold": (says("background", kind="reduce"), "cannot be used as 'reduce'"),
+    "unknown kind": (says("background", kind="scan"), "cannot be used as 'scan'"),
+    "nothing lifted": (says("background", lifted=[]), "node 'background'.*lifted"),
+    "unknown port lifted": (says("background", lifted=["fram"]), "lifted.*'fram'; did you mean 'frame'"),
+    "empty chunks": (says("background", chunk=0), "chunk must be at least 1"),
     "newer format": (lambda c: c.update(daisy=2), "format 2, this version reads format 1"),
     "no nodes": (lambda c: c.pop("nodes"), "not a workflow"),
     "nodes are text": (lambda c: c.update(nodes="abc"), "not a workflow"),
     "no output": (lambda c: c.pop("output"), "not a workflow"),
-    "binding is text": (lambda c: node(c, "subtract")["inputs"].update(curve="profile"), "not a workflow"),
+    "binding is text": (feeds("subtract", curve="profile"), "not a workflow"),
 }  # fmt: skip
 
 
@@ -306,7 +328,7 @@ def test_a_parameter_of_another_type_is_refused_at_build() -> None:
         return profile(frame, npt=1)
 
     for made in (float_for_int, bool_for_int):
-        with pytest.raises(WorkflowError, match="parameter 'npt' cannot take 'npt': (float|bool) does not fit int"):
+        with pytest.raises(WorkflowError, match=r"parameter 'npt' cannot take 'npt': (float|bool) does not fit int"):
             made.graph()
     with pytest.raises(
         ParameterError,
@@ -367,7 +389,7 @@ def test_a_lifted_port_of_the_wrong_item_type_is_refused() -> None:
     def wrong_items(numbers: list[float]) -> list[Curve]:
         return scale.map(numbers)  # type: ignore[return-value]
 
-    with pytest.raises(WorkflowError, match="list of float|float does not fit core.Curve"):
+    with pytest.raises(WorkflowError, match=r"list of float|float does not fit core.Curve"):
         wrong_items.graph()
     uses_each.graph()
 

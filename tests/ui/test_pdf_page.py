@@ -103,6 +103,19 @@ def test_parameters_start_from_a_file_and_can_be_changed_after(app: AppTest, dat
     assert app.session_state["config:values"]["rpoly"] == 1.1
 
 
+def test_a_reset_returns_to_the_file_and_without_one_to_the_defaults(app: AppTest, data: Path) -> None:
+    ready(app, sample=str(data / "Ni.chi"), start=str(data / "ni.cfg"))
+    labelled(app.number_input, "rstep").set_value(0.02).run()
+    app.button(key="reset").click().run()
+    assert app.session_state["config:values"]["rstep"] == 0.01
+    assert app.session_state["config:values"]["rpoly"] == 1.1
+    labelled(app.selectbox, "Start from").set_value(None).run()
+    app.button(key="reset").click().run()
+    assert "rpoly" not in app.session_state["config:values"]
+    assert labelled(app.text_input, "Composition").value == "Ni"
+    assert "Scale" in metrics(app)
+
+
 def test_files_outside_the_root_are_not_read(app: AppTest, data: Path) -> None:
     outside = write_pattern(data.parent / "secret.chi")
     ready(app, sample=str(outside))

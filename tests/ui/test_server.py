@@ -46,6 +46,8 @@ def test_a_root_that_is_no_folder_is_refused(tmp_path: Path) -> None:
 def test_without_streamlit_the_pip_line_is_given(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
     real = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *rest: None if name == "streamlit" else real(name, *rest)

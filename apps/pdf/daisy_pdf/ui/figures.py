@@ -87,8 +87,9 @@ def distribution_figure(result: PDFResult, reference: Reference | None = None) -
     curves = [Curve(gr.r, gr.g, "G", sigma=gr.sigma)]
     if reference is not None:
         shown, factor = reference.gr.r <= gr.r[-1], reference.factor(result)
+        # Wider and below, so that it is seen where both agree.
         name = f"{factor:.3g} × {reference.name}" if reference.scaled else reference.name
-        curves.insert(0, Curve(reference.gr.r[shown], factor * reference.gr.g[shown], name, color="second"))
+        curves.insert(0, Curve(reference.gr.r[shown], factor * reference.gr.g[shown], name, color="second", width=4))
     return figure1d(curves, xlabel=label("r", "Å"), ylabel=label("G", "1/Å^2"), title="G(r)", zero=True, height=TALL)
 
 

@@ -152,15 +152,9 @@ def _actions(place: Any, measurement: Measurement, config: PDFConfig, result: PD
     inputs, params = measurement.inputs(), _params(measurement, config)
     stem = measurement.sample.stem
     with place:
-        if st.button(
-            "Reset",
-            icon=":material/restart_alt:",
-            type="tertiary",
-            help="Return all parameters to their defaults",
-            key="reset",
-        ):
-            composition = config.composition
-            set_values("config", {"composition": composition})
+        if st.button("Reset", icon=":material/restart_alt:", type="tertiary", key="reset",
+                     help="Back to the parameters of the file that they started from, or to the defaults"):  # fmt: skip
+            reset_parameters(config)
             st.rerun()
         st.download_button(".gr", lambda: export.gr_bytes(result), f"{stem}.gr", "text/plain", key="save-gr", on_click="ignore",
                            icon=":material/download:", help="G(r) as shown, with its parameters in the header")  # fmt: skip
@@ -170,6 +164,13 @@ def _actions(place: Any, measurement: Measurement, config: PDFConfig, result: PD
         if st.button("Run and keep", type="primary", icon=":material/play_arrow:", key="keep",
                      help="Run it in a process of its own, with a run folder that can be reproduced"):  # fmt: skip
             _keep(measurement, params)
+
+
+def reset_parameters(config: PDFConfig) -> None:
+    """Return to the parameters of the chosen file, or to the defaults of all but what is a fact of sample and files."""
+    facts = ("composition", "mode", *READER_OPTIONS)
+    set_values("config", {name: getattr(config, name) for name in facts})
+    st.session_state.pop("started", None)
 
 
 def _params(measurement: Measurement, config: PDFConfig) -> dict[str, Any]:
