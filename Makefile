@@ -25,7 +25,7 @@ $(VENV)/.apps: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.apps
-	$(PIP) -e ".[pdf,ui,dev]"
+	$(PIP) -e ".[pdf,ui,stream,postgres,dev]"
 	@touch $@
 
 $(VENV)/.peers: pyproject.toml $(VENV)/.apps

@@ -12,6 +12,7 @@ from typing import Any
 
 from . import registry
 from .algorithm import Algorithm
+from .catalogue.context import run_context
 from .engine import Kind, WorkflowEngine
 from .errors import RunError
 from .params import to_json
@@ -19,6 +20,7 @@ from .plan import settle
 from .reading import FileInput
 from .recorder import describe_input, versions
 from .runs import RunFolder, default_root
+from .secrecy import refuse_secrets
 
 
 def start_detached(workflow: str, inputs: Mapping[str, Any], params: Mapping[str, Any] | None = None, *,
@@ -46,6 +48,7 @@ def start_detached(workflow: str, inputs: Mapping[str, Any], params: Mapping[str
         If an input cannot be written down, or the folder cannot be made.
     """
     found = registry.find(workflow)
+    refuse_secrets("parameter", params or {})
     settle(found, inputs, params or {})
     described = {name: describe_input(value) for name, value in inputs.items() if value is not None}
     if any(_only_in_memory(value) for value in described.values()):
@@ -57,7 +60,7 @@ def start_detached(workflow: str, inputs: Mapping[str, Any], params: Mapping[str
         "version": found.version,
         "inputs": described,
         "params": {name: to_json(value) for name, value in (params or {}).items()},
-        "context": dict(context or {}),
+        "context": run_context(context or {}, inputs, found),
         "engine": {"kind": engine},
         "versions": versions(found),
     }

@@ -21,6 +21,7 @@ from .identity import distribution_version
 from .params import to_json
 from .reading import FileInput
 from .runs import RunFolder, new_id
+from .secrecy import refuse_secrets
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -58,7 +59,6 @@ class Recorder:
               listen: Callable[[dict[str, Any]], None] | None) -> Recorder:  # fmt: skip
         """Begin the record of a run, in a new folder where a root is given."""
         from .catalogue.context import run_context
-        from .catalogue.secrecy import refuse_secrets
 
         refuse_secrets("parameter", params)
         request = {

@@ -11,6 +11,7 @@ import streamlit as st
 
 from daisy_core import App, registry
 from shared_ui.server import APP_ENVIRONMENT
+from shared_ui.style import apply_style
 
 ICON = str(Path(__file__).parent / "static" / "daisy.svg")
 
@@ -27,11 +28,13 @@ def app_page(app: App, *, default: bool = False) -> Any:
 
 def home() -> None:
     """Show what is installed, and how to install what is not complete."""
+    apply_style()
     st.title("Daisy Suite")
     st.write("From detector data to science.")
     for app in registry.apps().values():
         with st.container(border=True):
-            st.subheader(app.title)
+            name, _, what = app.title.partition(": ")
+            st.markdown(f"##### {name}\n{what}")
             if app.missing:
                 st.write(f"Not ready: {', '.join(app.missing)} missing.")
                 st.code(app.install_line, language="bash")

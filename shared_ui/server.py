@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import socket
@@ -71,11 +72,13 @@ def serve(app_name: str | None, *, port: int | None = None, root: Sequence[Path]
     if not headless:
         threading.Timer(1.5, webbrowser.open, (url,)).start()
 
+    from click.exceptions import Abort
     from streamlit.web.cli import main
 
     flags = [f"--{name}={value}" for name, value in {**OPTIONS, "server.port": str(number)}.items()]
     script = str(Path(__file__).with_name("asgi.py"))
-    main(["run", script, *flags], prog_name="daisy ui", standalone_mode=False)
+    with contextlib.suppress(Abort, KeyboardInterrupt):
+        main(["run", script, *flags], prog_name="daisy ui", standalone_mode=False)
 
 
 def _check_app(name: str | None) -> None:

@@ -5,9 +5,8 @@ The run folders are the truth. The catalogue is an index of them that may be los
 
 from .context import context_from_file, run_context
 from .index import Catalogue
-from .prune import Kept, Pruned, prune
+from .pruning import Kept, Pruned, prune
 from .records import RunRecord, read_record
-from .secrecy import looks_secret, refuse_secrets
 from .summary import summarise
 from .tags import add_tag, read_tags, remove_tag
 
@@ -18,11 +17,9 @@ __all__ = [
     "RunRecord",
     "add_tag",
     "context_from_file",
-    "looks_secret",
     "prune",
     "read_record",
     "read_tags",
-    "refuse_secrets",
     "remove_tag",
     "run_context",
     "summarise",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import DaisyError, InputError, ParameterError
-from .secrecy import refuse_secrets
+from ..secrecy import refuse_secrets
 
 KEYS = ("proposal", "sample", "scan", "beamline", "user")
 """The keys that every catalogue has a column for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -191,6 +192,9 @@ class Catalogue:
             is_new = path is not None and not path.exists()
             self._engine = open_engine(self._places[0])
             weakref.finalize(self, self._engine.dispose)
+            if is_new and path is not None:
+                with contextlib.suppress(OSError):  # who may write runs here may write their catalogue
+                    path.chmod(path.stat().st_mode | (path.parent.stat().st_mode & 0o060))
             count = len(self._stamps()) if is_new and not self.is_shared else 0
             if count:
                 self.messages.append(f"made the catalogue {path} from {count} run folders")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -42,7 +42,14 @@ class RunRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain JSON data."""
-        return {**asdict(self), "path": str(self.path), "tags": list(self.tags)}
+        found = {item.name: getattr(self, item.name) for item in fields(self)}
+        plain = {
+            "path": str(self.path),
+            "tags": list(self.tags),
+            "context": dict(self.context),
+            "summary": dict(self.summary),
+        }
+        return {**found, **plain}
 
 
 def read_record(path: Path) -> RunRecord:

@@ -92,17 +92,25 @@ def write_rows(connection: Connection, key: str, records: Iterable[tuple[RunReco
     """Enter records, each with the stamp of its folder, in the place of what was there."""
     from sqlalchemy.dialects import postgresql, sqlite
 
+    found = sorted(
+        records, key=lambda item: item[0].id
+    )  # all writers in one order, so that none waits for another in a ring
+    if not found:
+        return
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     _, runs, values = tables()
-    for record, stamp in records:
-        row = {"root": key, "id": record.id, "stamp": stamp, **_row(record)}
-        # Replacing the row first holds it until the end of the transaction: two writers of one run take turns.
-        statement = dialect.insert(runs).values(row)
-        connection.execute(statement.on_conflict_do_update(index_elements=["root", "id"], set_=row))
-        connection.execute(values.delete().where(values.c.root == key, values.c.id == record.id))
-        rows = [{"root": key, "id": record.id, **value} for value in _values(record)]
-        if rows:
-            connection.execute(values.insert(), rows)
+    insert = dialect.insert(runs)
+    changed = {name: insert.excluded[name] for name in runs.c.keys() if name not in ("root", "id")}  # noqa: SIM118 - no dict
+    # Replacing the rows first holds them until the end of the transaction: two writers of one run take turns.
+    connection.execute(
+        insert.on_conflict_do_update(index_elements=["root", "id"], set_=changed),
+        [{"root": key, "id": record.id, "stamp": stamp, **_row(record)} for record, stamp in found],
+    )
+    ids = [record.id for record, _ in found]
+    connection.execute(values.delete().where(values.c.root == key, values.c.id.in_(ids)))
+    rows = [{"root": key, "id": record.id, **value} for record, _ in found for value in _values(record)]
+    if rows:
+        connection.execute(values.insert(), rows)
 
 
 def _row(record: RunRecord) -> dict[str, Any]:

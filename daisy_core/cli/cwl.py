@@ -36,9 +36,13 @@ def _parser() -> argparse.ArgumentParser:
 
     exported = commands.add_parser("export", help="write algorithms and workflows as CWL documents")
     exported.add_argument("name", nargs="*", help="pdf.reduce, my.py:func or workflow.json")
-    exported.add_argument("--all", action="store_true", help="everything that is installed; what cannot be exported is listed")
+    exported.add_argument(
+        "--all", action="store_true", help="everything that is installed; what cannot be exported is listed"
+    )
     exported.add_argument("--out", metavar="DIR", required=True, help="folder of the documents")
-    exported.add_argument("--without", metavar="INPUT", action="append", default=[], help="leave an optional input out; repeatable")
+    exported.add_argument(
+        "--without", metavar="INPUT", action="append", default=[], help="leave an optional input out; repeatable"
+    )
     exported.add_argument(
         "--single", metavar="INPUT", action="append", default=[],
         help="the items of this input are in one file: maps scatter over ranges of it; repeatable",
@@ -119,7 +123,9 @@ def run_command(arguments: argparse.Namespace) -> int:
     """Run a document and print its output object."""
     from ..cwl.runner import run
 
-    found = run(arguments.file, arguments.job, runner=arguments.runner, outdir=arguments.outdir, arguments=arguments.more)
+    found = run(
+        arguments.file, arguments.job, runner=arguments.runner, outdir=arguments.outdir, arguments=arguments.more
+    )
     print(json.dumps(found, indent=1, ensure_ascii=False))
     return 0
 

@@ -17,8 +17,8 @@ from ..params import to_json
 from ..workflow import Workflow
 from .steps import Held, Steps
 from .text import to_yaml
-from .tools import file_name, source, tool
-from .types import Refused
+from .tools import file_name, located, source, tool
+from .types import SOURCE, Refused
 
 
 def export(algorithm: Algorithm[..., Any] | str, folder: str | os.PathLike[str], *, without: Iterable[str] = (),
@@ -89,7 +89,18 @@ def workflow_document(workflow: Workflow[..., Any], files: dict[str, Any], *, wi
         port = workflow.ports[name]
         null = name in optional and port.default is None
         inputs[name] = Held(name, "items" if port.is_sequence and name not in one else "one", raw=True, null=null)
-    return Steps(workflow, graph, inputs, files).document()
+    document = Steps(workflow, graph, inputs, files).document()
+    _give_sources(document, sorted(name for name in files if name.endswith(".py")))
+    return document
+
+
+def _give_sources(document: Mapping[str, Any], names: list[str]) -> None:
+    """Hand the files that declare algorithms and data types to every step: a value may be of any of them."""
+    for step in document["steps"].values() if names else ():
+        if isinstance(step["run"], Mapping):
+            _give_sources(step["run"], names)
+        else:
+            step["in"][SOURCE] = {"default": located(names)}
 
 
 def optional_inputs(workflow: Workflow[..., Any], given: Iterable[str], params: Mapping[str, Any]) -> set[str]:

@@ -19,7 +19,7 @@ from ..reading import FileInput, reading
 from ..signature import REQUIRED, Port, is_named_tuple
 from ..workflow import Workflow
 from . import values
-from .types import RANGE, SOURCE, STEP, is_json_port, is_model, marked, reader_fields
+from .types import RANGE, SOURCE, STEP, from_text, is_json_port, is_model, json_type, marked, reader_fields
 
 ABSENT: Any = object()
 
@@ -48,10 +48,16 @@ def run_node(name: str, inputs: Path, *, version: str = "", module: str = "", re
         If it fails.
     """
     given: dict[str, Any] = json.loads(inputs.read_text(encoding="utf-8"))
+    sources = [Path(file["path"]) for file in given.get(SOURCE) or ()]
+    for source in sources:
+        if source.suffix == ".py":
+            registry.load_file(source)
     if name in _HELPERS:
         _HELPERS[name](given)
         return
-    algorithm = _find(name, module, values.path_of(given.get(SOURCE)))
+    if module:
+        importlib.import_module(module)
+    algorithm = registry.find(next((str(source) for source in sources if source.suffix == ".json"), name))
     if version and algorithm.version != version:
         raise ParameterError(
             f"{name}: the tool was exported with version {version}, installed is version {algorithm.version}; export it again"
@@ -62,18 +68,8 @@ def run_node(name: str, inputs: Path, *, version: str = "", module: str = "", re
         _run(algorithm, given)
 
 
-def _find(name: str, module: str, source: Path | None) -> Algorithm[..., Any]:
-    if module:
-        importlib.import_module(module)
-    if source is not None and source.suffix == ".json":
-        return registry.find(str(source))
-    if source is not None:
-        registry.load_file(source)
-    return registry.find(name)
-
-
 def _run(algorithm: Algorithm[..., Any], given: Mapping[str, Any]) -> None:
-    use: Mapping[str, Any] | None = given.get(STEP)
+    use: Mapping[str, Any] | None = json.loads(given[STEP]) if given.get(STEP) else None
     none = set((use or {}).get("none", ()))
     inputs = {name: found for name, port in algorithm.ports.items()
               if (found := _input(port, given, use or {}, none)) is not ABSENT}  # fmt: skip
@@ -184,7 +180,7 @@ def _param(at: str, annotation: Any, default: Any, given: Mapping[str, Any], non
     if model is None or not is_model(annotation) or default is None:
         if value is None:
             return None if at in none else ABSENT
-        return _models(model, value) if model is not None else value
+        return _models(model, from_text(value) if json_type(annotation) == "Any" else value)
     parts: dict[str, Any] = {}
     for field, info in model.model_fields.items():
         start = getattr(default, field) if default is not REQUIRED else REQUIRED
@@ -199,7 +195,7 @@ def _param(at: str, annotation: Any, default: Any, given: Mapping[str, Any], non
 def _models(model: Any, value: Any) -> Any:
     if isinstance(value, list):
         return [_models(model, item) for item in cast("list[Any]", value)]
-    return model(**value) if isinstance(value, Mapping) else value
+    return model(**value) if model is not None and isinstance(value, Mapping) else value
 
 
 # -- reading, and the tools between steps ----------------------------------------------------------------------

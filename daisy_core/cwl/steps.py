@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
@@ -142,7 +143,7 @@ class Steps:
         else:
             self.given = Results({name: self._resolve(ref) for name, ref in output.items()}, several=True)
         ports = {name: self._plain(name, held) if self.top else held for name, held in self.given.ports.items()}
-        ids = {name: f"{name}.out" if name in self.inputs or name in self.steps else name for name in ports}
+        ids = {name: f"{name}.out" if name in self.inputs else name for name in ports}
         self.given = Results({name: replace(held, source=ids[name]) for name, held in ports.items()}, self.given.several)
         return {
             ids[name]: {"type": "File" if held.how == "one" else "File[]", "outputSource": cast("str", held.source)}
@@ -158,7 +159,8 @@ class Steps:
     # -- one node -----------------------------------------------------------------------------------------------
 
     def _node(self, node: Node, preset: Mapping[str, Any]) -> None:
-        step_id = f"{node.id}.step" if node.id in self.inputs else node.id
+        taken = {*self.inputs, *self.workflow.signature.output_ports}
+        step_id = f"{node.id}.step" if node.id in taken else node.id
         bound = {name: self._bound(node, name) for name in node.inputs}
         held = {name: found for name, found in bound.items() if found is not None}
         if isinstance(node.algorithm, Workflow) and node.kind == "call":
@@ -210,7 +212,7 @@ class Steps:
             if isinstance(value, Held) and value.how != "one" and name not in node.lifted and not port.is_sequence:
                 value = self._gather(f"gather.{node.id}.{name}", value)
             self._feed(step["in"], use, algorithm, port, value)
-        step["in"][STEP] = {"default": use}
+        step["in"][STEP] = {"default": json.dumps(use)}  # as text: schema salad rewrites mappings even in defaults
         found = outputs(algorithm, document["inputs"])
         self.steps[step_id] = {**step, "out": list(found.values())}
         several = is_named_tuple(algorithm.signature.output)

@@ -6,7 +6,7 @@ import importlib
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -78,7 +78,7 @@ def tool(algorithm: Algorithm[..., Any]) -> dict[str, Any]:
         inputs[field.id] = field.as_input()
     given = outputs(algorithm, inputs)
     inputs[RANGE] = {"type": "string?", "doc": "Set by workflows: which items of a file with several, as start:stop."}
-    inputs[STEP] = {"type": ["null", "Any"], "doc": "Set by workflows: how the step uses the algorithm."}
+    inputs[STEP] = {"type": "string?", "doc": "Set by workflows: how the step uses the algorithm, as JSON."}
     made = _command(algorithm, [], inputs)
     found = {key: {"type": "File", "outputBinding": {"glob": f"{name}.nxs"}} for name, key in given.items()}
     return {**made, "inputs": inputs, "outputs": found}
@@ -129,8 +129,7 @@ def file_inputs(owner: Algorithm[..., Any], port: Port) -> dict[str, Any]:
 
 def _command(algorithm: Algorithm[..., Any], more: list[str], inputs: dict[str, Any]) -> dict[str, Any]:
     found = source(algorithm)
-    if found.name:
-        inputs[SOURCE] = {"type": "File", "default": {"class": "File", "location": quote(found.name)}}
+    inputs[SOURCE] = {"type": "File[]", "default": located([found.name] if found.name else []), "doc": _SOURCE_DOC}
     words = [algorithm.name, "--version", algorithm.version, *found.arguments, *more]
     return {
         **header("CommandLineTool", f"{algorithm.name}, version {algorithm.version}", algorithm.doc),
@@ -138,6 +137,11 @@ def _command(algorithm: Algorithm[..., Any], more: list[str], inputs: dict[str, 
         "requirements": requirements(algorithm),
         "hints": {"SoftwareRequirement": {"packages": _software(algorithm)}},
     }
+
+
+def located(names: Iterable[str]) -> list[Any]:
+    """Return files that lie beside the document, as the default of an input."""
+    return [{"class": "File", "location": quote(name)} for name in names]
 
 
 def call(words: list[str]) -> dict[str, Any]:
@@ -228,7 +232,7 @@ def helper(name: str) -> dict[str, Any]:
         **call([name]),
         "requirements": requirements(),
         "hints": {"SoftwareRequirement": {"packages": _software(_kernel())}},
-        "inputs": {**cast("Mapping[str, Any]", inputs)},
+        "inputs": {**cast("Mapping[str, Any]", inputs), SOURCE: {"type": "File[]", "default": [], "doc": _SOURCE_DOC}},
         "outputs": {**cast("Mapping[str, Any]", found)},
     }
 
@@ -237,6 +241,7 @@ def _kernel() -> Algorithm[..., Any]:
     return importlib.import_module("daisy_core.reading").read_object
 
 
+_SOURCE_DOC = "Files that declare algorithms and data types, where these are not installed."
 _SELECT = {"type": "string?", "doc": "Path of the dataset in a file that is not of ours."}
 _FIELDS = {"type": "string[]?", "doc": "The field of the object in a file of ours."}
 _NAME = {"type": "string", "default": "result"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -105,6 +106,8 @@ def json_type(annotation: Any) -> Any:
     if origin in (list, tuple):
         # an array of enums is valid CWL, but cwltool 3.3 fails when it runs: the words are checked by the algorithm
         inner = [json_type(item) for item in args if item is not Ellipsis]
+        if "Any" in inner:
+            return "Any"
         return array_of(one_of(["string" if isinstance(item, dict) and item["type"] == "enum" else item for item in inner]))
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return _choices([item.value for item in annotation])
@@ -138,7 +141,9 @@ def fields(name: str, item: Parameter, value: Any = REQUIRED) -> list[Field]:
 def _fields(name: str, annotation: Any, default: Any, doc: str) -> Iterator[Field]:
     model = model_of(annotation)
     if model is None or not is_model(annotation) or default is None:
-        yield Field(name, json_type(annotation), _checked(name, to_json(default)), doc)
+        cwl = json_type(annotation)
+        value = default if default is REQUIRED else _checked(name, to_json(default))
+        yield Field(name, cwl, as_text(value) if "Any" in cwl else value, doc)
         return
     for field, info in model.model_fields.items():
         inner = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
@@ -155,6 +160,22 @@ def is_model(annotation: Any) -> bool:
     """True for a model itself: an optional one, or a list of them, stays one value."""
     base = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     return isinstance(base, type)
+
+
+def as_text(value: Any) -> Any:
+    """Return a mapping, or a list with one, as JSON text: schema salad rewrites mappings, even in defaults."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
+
+
+def from_text(value: Any) -> Any:
+    """Return what :func:`as_text` made text; other text stays."""
+    if not isinstance(value, str):
+        return value
+    try:
+        found = json.loads(value)
+    except json.JSONDecodeError:
+        return value
+    return found if isinstance(found, (dict, list)) else value
 
 
 def _checked(name: str, default: Any) -> Any:

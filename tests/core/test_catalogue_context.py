@@ -16,7 +16,8 @@ from core.catalogue_lab import Merged
 from numpy.typing import NDArray
 
 from daisy_core import Axes, FileInput, InputError, ParameterError, data, nexus
-from daisy_core.catalogue import context_from_file, looks_secret, refuse_secrets, run_context, summarise
+from daisy_core.catalogue import context_from_file, run_context, summarise
+from daisy_core.secrecy import looks_secret, refuse_secrets
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -167,6 +168,12 @@ def test_secrets_are_refused_by_name_and_by_look_and_never_shown(name: str, valu
 @pytest.mark.parametrize(("name", "value"), HARMLESS)
 def test_what_only_sounds_like_a_secret_is_none(name: str, value: Any) -> None:
     assert not looks_secret(name, value)
+
+
+def test_arrays_and_models_are_no_secrets() -> None:
+    from core.kernel_lab import Recipe
+
+    refuse_secrets("parameter", {"values": np.zeros(3), "recipe": Recipe(), "items": (1, "a")})
 
 
 def test_a_secret_in_a_list_goes_by_the_name_of_the_list() -> None:

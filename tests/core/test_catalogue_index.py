@@ -268,6 +268,15 @@ def test_a_catalogue_deleted_while_it_is_used_is_made_again_and_says_so(tmp_path
     assert "was gone; made again from the folders" in catalogue.messages[-1]
 
 
+def test_whoever_may_write_runs_may_write_their_catalogue(tmp_path: Path) -> None:
+    for mode, expected in ((0o775, 0o060), (0o755, 0o040)):
+        root = tmp_path / f"{mode:o}"
+        make_run(root)
+        root.chmod(mode)
+        Catalogue(root).query()
+        assert (root / "catalogue.sqlite").stat().st_mode & 0o060 == expected
+
+
 def test_rebuilding_gives_the_same_rows(tmp_path: Path) -> None:
     for number in range(5):
         make_run(tmp_path, number=number, age=number * DAY, summary={"rmeas": number}, context={"sample": f"S{number}"})
@@ -404,6 +413,24 @@ def test_processes_that_find_a_damaged_catalogue_at_once_all_see_every_run(tmp_p
     (tmp_path / "catalogue.sqlite").write_bytes(b"rubbish" * 5000)
     _at_once(_READER, tmp_path)
     assert len(list(tmp_path.glob("*.damaged"))) == 1
+
+
+def test_a_writer_that_is_killed_leaves_a_catalogue_that_works(tmp_path: Path) -> None:
+    make_run(tmp_path, age=DAY)
+    tests = str(Path(__file__).resolve().parents[1])
+    code = _WRITER.replace("range(8)", "range(1000)")
+    process = subprocess.Popen([sys.executable, "-c", code, tests, str(tmp_path), "", "1"], stderr=subprocess.DEVNULL)
+    try:
+        while len(list(tmp_path.glob("2*"))) < 6:
+            assert process.poll() is None
+            time.sleep(0.005)
+    finally:
+        process.kill()
+        process.wait()
+    catalogue = Catalogue(tmp_path)
+    complete = [path for path in tmp_path.glob("2*") if (path / "request.json").is_file()]
+    assert len(catalogue.query()) == len(complete)
+    assert catalogue.messages == []
 
 
 def test_a_shared_database_keeps_folders_of_runs_apart_and_rows_of_folders_that_are_not_here(

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -54,3 +60,33 @@ def test_without_streamlit_the_pip_line_is_given(
     )
     assert command.main(["pdf"]) == 2
     assert 'pip install "daisy-suite[ui]"' in capsys.readouterr().err
+
+
+def test_it_serves_until_interrupted_and_says_no_more(tmp_path: Path) -> None:
+    port = free_port(0)
+    words = [sys.executable, "-m", "shared_ui", "pdf", "--port", str(port), "--root", str(tmp_path), "--no-browser"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            _answer(f"http://{HOST}:{port}/_stcore/health")
+            assert _answer(f"http://{HOST}:{port}/daisy/plotly.js").startswith(b"/**")
+            server.send_signal(signal.SIGINT)
+            out, errors = server.communicate(timeout=20)
+        finally:
+            server.kill()
+    assert f"http://{HOST}:{port}" in out
+    assert "Traceback" not in errors
+    assert server.returncode == 0
+
+
+def _answer(url: str) -> bytes:
+    end = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.read()
+        except urllib.error.HTTPError:
+            raise
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from ..errors import ParameterError
+from .errors import ParameterError
 
 _NAMES = re.compile(
     r"(^|_)(password|passwd|passphrase|pwd|secrets?|credentials?|authorization|bearer|cookie"
@@ -38,7 +38,7 @@ def looks_secret(name: str, value: Any) -> bool:
     """
     if isinstance(value, str) and _VALUES.search(value):
         return True
-    if value is None or isinstance(value, bool) or value in ("", (), []):
+    if value is None or isinstance(value, bool) or (isinstance(value, str) and not value):
         return False
     words = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()).strip("_")
     if _REFERENCE.search(words):
