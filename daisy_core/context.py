@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import Cancelled
+from .errors import Cancelled, ParameterError
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,25 @@ class Resources:
     gpus: int = 0
     ranks: int = 1
     walltime: str | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """The walltime in seconds, None without one.
+
+        Raises
+        ------
+        ParameterError
+            If it is not ``HH:MM:SS``, ``MM:SS`` or a number of seconds.
+        """
+        if self.walltime is None:
+            return None
+        try:
+            parts = [float(part) for part in self.walltime.split(":")]
+        except ValueError:
+            parts = []
+        if not 1 <= len(parts) <= 3 or min(parts) < 0:
+            raise ParameterError(f"walltime '{self.walltime}' is not HH:MM:SS")
+        return sum(part * 60**power for power, part in enumerate(reversed(parts)))
 
 
 @functools.cache

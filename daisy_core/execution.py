@@ -1,24 +1,24 @@
-"""The loop of one run: hands out ready jobs within the declared resources, collects outcomes, stops at the first failure."""
+"""The loop of one run: hands out the jobs of ready tasks, collects outcomes, stops at the first failure."""
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
 from .algorithm import ReductionAlgorithm
+from .budget import Budget
 from .context import Context
-from .errors import Cancelled, RunError
-from .executors import Executor, Job, Outcome
-from .graph import Const, Ref, Several
+from .errors import Cancelled
+from .graph import Const, Several
 from .keeping import Keeping
 from .lifting import as_items, check_lengths, merge_chunks
-from .plan import Plan, Task, Together, read_only
-from .work import Work
+from .plan import Plan, Source, Task, Together, read_only
+from .work import Work, perform
 
 if TYPE_CHECKING:
     from .engine import Run
@@ -26,29 +26,52 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Policy:
-    """What a run may use and do when something goes wrong.
+    """How a run goes about its jobs.
 
     Parameters
     ----------
-    cpus, gpus : int
-        What all tasks together may use at one time.
+    workers : int
+        Jobs at one time.
+    gpus : int
+        Accelerators that all jobs together may use.
     retries : int
-        How often a job is done again whose worker was lost, or that raised one of ``retry_on``.
+        How often a job is done again whose worker process was lost, or that raised one of ``retry_on``.
     retry_on : tuple of exception types
         Errors after which a job is done again.
-    grace : float
-        Seconds between asking a job to stop and ending its process.
     """
 
-    cpus: int
+    workers: int = 1
     gpus: int = 0
     retries: int = 1
     retry_on: tuple[type[BaseException], ...] = ()
-    grace: float = 5.0
+
+
+Perform = Callable[[Work, Context], Any]
+"""Does a piece of work somewhere and returns its result, or raises its error."""
 
 
 @dataclass
-class _Chunks:
+class _Job:
+    """A piece of work for one worker: a task, or one chunk of a lifted task."""
+
+    task: Task
+    id: str
+    work: Work
+    chunk: int | None = None
+
+
+@dataclass
+class _Outcome:
+    job: _Job
+    value: Any = None
+    error: BaseException | None = None
+    skipped: bool = False
+    seconds: float = 0.0
+    trace: str = ""
+
+
+@dataclass
+class _Pending:
     """A lifted task whose chunks are being computed."""
 
     parts: list[Any]
@@ -57,62 +80,54 @@ class _Chunks:
 
 
 class Execution:
-    """Runs a plan on an executor."""
+    """The loop of one run: hands out the jobs of ready tasks, collects outcomes, stops at the first failure.
 
-    def __init__(self, run: Run, plan: Plan, executor: Executor, policy: Policy, keeping: Keeping) -> None:
+    Workers take jobs from one queue and ask before each whether the run goes on, so that handing out costs little and a
+    run still stops at once. Only the loop changes the state of the run.
+    """
+
+    def __init__(
+        self, run: Run, plan: Plan, policy: Policy, keeping: Keeping, make_performer: Callable[[], Perform] | None
+    ) -> None:
         self.run = run
         self.plan = plan
-        self.executor = executor
         self.policy = policy
         self.keeping = keeping
+        self.make_performer = make_performer
+        self.inline = make_performer is None
+        self.budget = Budget.of(plan, policy.workers, policy.gpus)
         self.results: dict[str, Any] = {}
-        self.done: SimpleQueue[Outcome] = SimpleQueue()
-        self.ready: deque[Job] = deque()
-        self.running: dict[str, Job] = {}
-        self.chunks: dict[str, _Chunks] = {}
-        self.free = [policy.cpus, policy.gpus]
-        self.stopping = False
-        self.wanted, self.kept = self._choose()
+        self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self.done: SimpleQueue[_Outcome] = SimpleQueue()
+        self.open = 0
+        self.threads: list[threading.Thread] = []
+        self.failure: BaseException | None = None
+        self.stop = False
+        self.pending: dict[str, _Pending] = {}
+        self.kept = keeping.choose(plan)
+        self.wanted = keeping.needed(plan, self.kept)
         self.missing = {task_id: plan.tasks[task_id].needs() for task_id in self.wanted}
-        self.users: dict[str, list[str]] = {}
+        self.users: dict[str, list[str]] = {task_id: [] for task_id in plan.tasks}
         for task_id, needs in self.missing.items():
             for need in needs:
-                self.users.setdefault(need, []).append(task_id)
+                self.users[need].append(task_id)
         self.left = len(self.wanted) + len(self.kept)
-
-    def _choose(self) -> tuple[list[str], list[str]]:
-        """Return the tasks to compute, and those whose kept result is taken: nothing behind a kept result is computed."""
-        if not self.keeping.has_any():
-            return list(self.plan.tasks), []
-        used = {need for task in self.plan.tasks.values() for need in task.needs()}
-        finished = self.keeping.finished
-        open_tasks = [task_id for task_id in self.plan.tasks if task_id not in used and task_id not in finished]
-        open_tasks += [task_id for source in self.plan.outputs.values() for task_id in self.plan.sources(source)]
-        seen: set[str] = set()
-        kept: set[str] = set()
-        while open_tasks:
-            task_id = open_tasks.pop()
-            if task_id in seen:
-                continue
-            seen.add(task_id)
-            if self.keeping.has(self.plan.derivation_id(task_id)):
-                kept.add(task_id)
-            else:
-                open_tasks += self.plan.tasks[task_id].needs()
-        order = list(self.plan.tasks)
-        return [item for item in order if item in seen - kept], [item for item in order if item in kept]
-
-    # -- the whole run ------------------------------------------------------------------------------------------
+        self._lock = threading.Lock()
 
     def loop(self) -> None:
         """Run all tasks and record the end of the run."""
         run = self.run
         run.state = "running"
-        run.recorder.begin(run.cancelled, run.cancel)
         try:
+            run.recorder.begin(run.cancelled, run.cancel)
             self._begin()
-            self._drive()
-            if run.cancelled() and self.left:
+            while self.open:
+                outcome = self._execute(cast("_Job", self.jobs.get()), perform) if self.inline else self.done.get()
+                self.open -= 1
+                self._collect(outcome)
+            if self.failure is not None:
+                raise self.failure
+            if self.left:
                 raise Cancelled(f"run {run.id} was cancelled")
             run.outputs = {name: self._value(source) for name, source in self.plan.outputs.items()}
         except Cancelled as error:
@@ -125,255 +140,210 @@ class Execution:
         else:
             run.finish("succeeded")
         finally:
-            self.executor.close()
+            for _ in self.threads:
+                self.jobs.put(None)
 
     def _begin(self) -> None:
+        """Take the kept results, and hand out what needs nothing."""
+        first = [task_id for task_id, needs in self.missing.items() if not needs]
         for task_id in self.plan.tasks:
             if task_id not in self.missing and task_id not in self.kept:
                 self.run.tasks[task_id] = "skipped"
-        for task_id in self.kept:
-            self._take_kept(self.plan.tasks[task_id])
-        for task_id in [task_id for task_id, needs in self.missing.items() if not needs]:
-            if task_id not in self.run.tasks:
-                self._prepare(self.plan.tasks[task_id])
-
-    def _take_kept(self, task: Task) -> None:
-        found = self.keeping.load(self.plan.derivation_id(task.id))
-        if found is None:  # it was damaged: compute it after all, with what it needs
-            self._recompute(task.id)
-            return
-        value, why = found
-        self.run.recorder.event("cached", task=task.id, message=why)
-        self._settle(task, value, "cached")
-
-    def _recompute(self, task_id: str) -> None:
-        needs = self.plan.tasks[task_id].needs()
-        open_needs = {need for need in needs if need not in self.results}
-        self.missing[task_id] = open_needs
-        for need in open_needs:
-            self.users.setdefault(need, []).append(task_id)
-            if need not in self.missing and need not in self.kept:
-                self.left += 1
-                self.run.tasks.pop(need, None)
-                self._recompute(need)
-        if not open_needs:
+        for task_id, (value, why) in self.kept.items():
+            self.run.recorder.event("cached", task=task_id, message=why)
+            self._settle(self.plan.tasks[task_id], value, "cached")
+        for task_id in first:
             self._prepare(self.plan.tasks[task_id])
 
-    def _drive(self) -> None:
-        failure: BaseException | None = None
-        while self.running or (self.ready and failure is None and not self.run.cancelled()):
-            while failure is None and not self.run.cancelled() and (job := self._next()) is not None:
-                self._start(job)
-            if not self.running:
-                break
-            outcome = self._await()
-            if outcome is None:
-                continue
-            del self.running[outcome.job.id]
-            self._give_back(outcome.job)
-            try:
-                failure = self._hear(outcome, failure)
-            except Exception as error:
-                failure = failure or error
-                self._failed(Outcome(outcome.job, error=error, trace=traceback.format_exc()))
-        if failure is not None:
-            raise failure
+    def _hand_out(self, job: _Job) -> None:
+        self.open += 1
+        self.jobs.put(job)
+        if not self.inline and len(self.threads) < min(self.policy.workers, self.open):
+            name = f"daisy-{self.run.id}-{len(self.threads)}"
+            self.threads.append(threading.Thread(target=self._work, name=name, daemon=True))
+            self.threads[-1].start()
 
-    def _hear(self, outcome: Outcome, failure: BaseException | None) -> BaseException | None:
-        """Take an outcome in; return the failure that ends the run, if there is one."""
-        if outcome.error is None:
-            if failure is None:
-                self._completed(outcome)
-            return failure
-        if failure is None and self._retry(outcome):
-            return None
-        self._failed(outcome)
-        return failure or outcome.error
-
-    def _await(self) -> Outcome | None:
-        """Return the next outcome; None after a moment in which cancelling or a deadline was looked after."""
-        deadlines = [job.deadline for job in self.running.values() if job.deadline is not None]
+    def _work(self) -> None:
+        assert self.make_performer is not None
+        performer = self.make_performer()
         try:
-            if not deadlines and not self.run.watched:
-                return self.done.get()
-            return self.done.get(timeout=0.1)
-        except Empty:
-            pass
-        if self.run.cancelled() and not self.stopping:
-            self.stopping = True
-            for job in list(self.running.values()):
-                self.executor.stop(job, self.policy.grace)
-        for job in list(self.running.values()):
-            if job.deadline is not None and time.monotonic() > job.deadline and not job.stop.is_set():
-                self.executor.stop(job, self.policy.grace)
-        return None
+            for job in iter(self.jobs.get, None):
+                self.done.put(self._execute(job, performer))
+        finally:
+            close = getattr(performer, "close", None)
+            if close is not None:
+                close()
 
-    # -- jobs ---------------------------------------------------------------------------------------------------
+    def _stopped(self) -> bool:
+        return self.stop or self.run.cancelled()
 
-    def _next(self) -> Job | None:
-        """Return the next job whose resources are free."""
-        for place, job in enumerate(self.ready):
-            cpus, gpus = self._needs(job)
-            if cpus <= self.free[0] and gpus <= self.free[1]:
-                del self.ready[place]
-                return job
-            if place > 1000:
-                return None
-        return None
-
-    def _needs(self, job: Job) -> tuple[int, int]:
-        resources = job.task.algorithm.resources
-        return min(resources.cpus * resources.ranks, self.policy.cpus), resources.gpus
-
-    def _give_back(self, job: Job) -> None:
-        cpus, gpus = self._needs(job)
-        self.free[0] += cpus
-        self.free[1] += gpus
-
-    def _start(self, job: Job) -> None:
-        cpus, gpus = self._needs(job)
-        self.free[0] -= cpus
-        self.free[1] -= gpus
-        self.running[job.id] = job
-        if job.task.id not in self.run.tasks:
-            self.run.tasks[job.task.id] = "running"
-            self.run.recorder.event("started", task=job.task.id, algorithm=job.task.algorithm.name)
-        seconds = job.task.algorithm.resources.seconds
-        if seconds is not None:
-            job.deadline = time.monotonic() + seconds
-        self.executor.start(job, self.done.put)
-
-    def _retry(self, outcome: Outcome) -> bool:
-        from .workers.lost import WorkerLost
-
-        job = outcome.job
-        again = isinstance(outcome.error, (WorkerLost, *self.policy.retry_on)) and not job.stop.is_set()
-        if not again or job.attempt >= self.policy.retries or self.run.cancelled():
-            return False
-        job.attempt += 1
-        self.run.recorder.event("retried", task=job.id, message=f"{type(outcome.error).__name__}: {outcome.error}")
-        self.ready.appendleft(job)
-        return True
-
-    # -- tasks --------------------------------------------------------------------------------------------------
+    # -- one task -----------------------------------------------------------------------------------------------
 
     def _prepare(self, task: Task) -> None:
-        """Make the jobs of a task whose inputs are all there."""
+        """Hand out the jobs of a task whose inputs are all there."""
         try:
-            if task.algorithm.resources.gpus > self.policy.gpus:
-                raise RunError(
-                    f"node '{task.id}' ({task.algorithm.name}) needs {task.algorithm.resources.gpus} GPUs, "
-                    f"the engine has {self.policy.gpus}: WorkflowEngine(..., gpus=...)"
-                )
+            self.budget.check(task)
             values = {name: self._value(source) for name, source in task.inputs.items()}
             if task.kind == "call":
-                self.ready.append(self._job(task, values))
+                self._hand_out(_Job(task, task.id, _work_of(task, values)))
             else:
                 self._prepare_chunks(task, values)
         except Exception as error:
-            self._failed(Outcome(self._job(task, {}), error=error, trace=traceback.format_exc()))
-            raise
-
-    def _job(self, task: Task, values: Mapping[str, Any], chunk: int | None = None) -> Job:
-        job_id = task.id if chunk is None else f"{task.id}[{chunk}]"
-        work = Work(task.algorithm, values, task.params, task.kind, task.lifted, task.source)
-        recorder = self.run.recorder
-        context = Context(
-            run_id=self.run.id, task_id=job_id, threads=task.algorithm.resources.cpus,
-            report=recorder.progress_of(job_id), cancelled=self.run.cancelled, log=recorder.log_record,
-        )  # fmt: skip
-        return Job(task, job_id, work, context, chunk)
+            self._failed(_Outcome(_Job(task, task.id, _work_of(task, {})), error=error, trace=traceback.format_exc()))
 
     def _prepare_chunks(self, task: Task, values: dict[str, Any]) -> None:
         ports = task.algorithm.ports
-        values = {**values, **{name: ports[name].default for name in task.lifted if name not in values}}
+        defaults = {name: ports[name].default for name in task.lifted if name not in values}
+        values = {**values, **defaults}
         many = {name: as_items(task.algorithm.name, ports[name], values[name]) for name in task.lifted}
-        starts = list(range(0, check_lengths(task.algorithm.name, many), task.chunk))
-        chunks = self.chunks[task.id] = _Chunks([None] * len(starts), len(starts))
+        length = check_lengths(task.algorithm.name, many)
+        starts = list(range(0, length, task.chunk))
+        pending = self.pending[task.id] = _Pending([None] * len(starts), len(starts))
         for index, start in enumerate(starts):
-            found = self.keeping.load(self._chunk_key(task, index)) if self.keeping.has_any() else None
+            found = self.keeping.load(self._chunk_key(task, index)) if self.keeping.resuming else None
             if found is not None:
-                chunks.parts[index] = found[0]
-                chunks.open -= 1
+                pending.parts[index] = found[0]
+                pending.open -= 1
                 self.run.recorder.event("cached", task=f"{task.id}[{index}]", message=found[1])
                 continue
             items = {name: sequence[start : start + task.chunk] for name, sequence in many.items()}
-            self.ready.append(self._job(task, {**values, **items}, index))
-        if chunks.open == 0:
+            self._hand_out(_Job(task, f"{task.id}[{index}]", _work_of(task, {**values, **items}), index))
+        if pending.open == 0:
+            self._started(task)
             self._gathered(task)
 
     def _chunk_key(self, task: Task, index: int) -> str:
         return f"{self.plan.derivation_id(task.id)}.{index}"
 
-    def _completed(self, outcome: Outcome) -> None:
-        job, task = outcome.job, outcome.job.task
-        seconds = outcome.ended - outcome.started
+    def _started(self, task: Task) -> None:
+        """Record that a worker has taken a task, or the first chunk of it."""
+        with self._lock:
+            if task.id in self.run.tasks:
+                return
+            self.run.tasks[task.id] = "running"
+        self.run.recorder.event("started", task=task.id, algorithm=task.algorithm.name)
+
+    def _execute(self, job: _Job, performer: Perform) -> _Outcome:
+        """Run one job, in whatever thread this is, unless the run has been stopped."""
+        if self._stopped():
+            return _Outcome(job, skipped=True)
+        with self.budget.taken(job.task, self._stopped) as granted:
+            if not granted:
+                return _Outcome(job, skipped=True)
+            self._started(job.task)
+            return self._attempt(job, performer)
+
+    def _attempt(self, job: _Job, performer: Perform) -> _Outcome:
+        run = self.run
+        outcome = _Outcome(job)
+        context = Context(
+            run_id=run.id, task_id=job.id, threads=job.task.algorithm.resources.cpus,
+            report=run.recorder.progress_of(job.id), cancelled=run.cancelled,
+        )  # fmt: skip
+        began = time.perf_counter()
+        for attempt in range(self.policy.retries + 1):
+            try:
+                outcome.value, outcome.error = performer(job.work, context), None
+                break
+            except BaseException as error:
+                outcome.error = error
+                outcome.trace = getattr(error, "remote_traceback", None) or traceback.format_exc()
+                if attempt == self.policy.retries or not self._again(job, error):
+                    self.stop = True  # the other workers take no further job, even before the loop hears of this one
+                    break
+        outcome.seconds = time.perf_counter() - began
+        return outcome
+
+    def _again(self, job: _Job, error: BaseException) -> bool:
+        from .workers.remote import WorkerLost
+
+        if self._stopped() or not isinstance(error, (WorkerLost, *self.policy.retry_on)):
+            return False
+        self.run.recorder.event("retried", task=job.id, message=f"{type(error).__name__}: {error}")
+        return True
+
+    def _collect(self, outcome: _Outcome) -> None:
+        """Take the outcome of a job into the state of the run."""
+        task = outcome.job.task
+        if outcome.skipped:
+            if self.run.tasks.get(task.id) == "running":  # some of its chunks ran
+                self.run.tasks[task.id] = "cancelled"
+                self.run.recorder.event("cancelled", task=task.id)
+        elif outcome.error is not None:
+            self._failed(outcome)
+        else:
+            try:
+                self._completed(outcome)
+            except Exception as error:
+                self._failed(_Outcome(outcome.job, error=error, trace=traceback.format_exc()))
+
+    def _completed(self, outcome: _Outcome) -> None:
+        job = outcome.job
         if job.chunk is None:
-            self._succeeded(task, outcome.value, seconds)
+            self._store(job.task, outcome.value, outcome.seconds)
             return
-        chunks = self.chunks[task.id]
-        chunks.parts[job.chunk] = outcome.value
-        chunks.open -= 1
-        chunks.seconds += seconds
+        pending = self.pending[job.task.id]
+        pending.parts[job.chunk] = outcome.value
+        pending.open -= 1
+        pending.seconds += outcome.seconds
         if self.keeping.keeps_chunks:
-            self.keeping.save(self._chunk_key(task, job.chunk), outcome.value, seconds, task, self.run.recorder)
-        count = len(chunks.parts)
-        self.run.recorder.progress(task.id, 1 - chunks.open / count, f"{count - chunks.open} of {count}")
-        if chunks.open == 0:
-            self._gathered(task)
+            self.keeping.save(self._chunk_key(job.task, job.chunk), outcome.value, job.task, self.run.recorder)
+        count = len(pending.parts)
+        self.run.recorder.progress(job.task.id, 1 - pending.open / count, f"{count - pending.open} of {count}")
+        if pending.open == 0:
+            self._gathered(job.task)
 
     def _gathered(self, task: Task) -> None:
-        if task.id not in self.run.tasks:
-            self.run.tasks[task.id] = "running"
-            self.run.recorder.event("started", task=task.id, algorithm=task.algorithm.name)
-        chunks = self.chunks.pop(task.id)
-        self._succeeded(task, _gather(task, chunks.parts), chunks.seconds)
+        pending = self.pending.pop(task.id)
+        self._store(task, _gather(task, pending.parts), pending.seconds)
 
-    def _succeeded(self, task: Task, value: Any, seconds: float) -> None:
+    def _store(self, task: Task, value: Any, seconds: float) -> None:
         self.keeping.save_task(self.plan, task, value, seconds, self.run.recorder)
         self.run.recorder.event("succeeded", task=task.id, seconds=round(seconds, 6))
         self._settle(task, value, "succeeded")
 
     def _settle(self, task: Task, value: Any, state: str) -> None:
+        """Enter a result, and hand out what waited for it alone."""
         self.results[task.id] = read_only(value)
         self.run.tasks[task.id] = state
         self.left -= 1
-        for user in self.users.get(task.id, ()):
+        for user in self.users[task.id]:
             needs = self.missing[user]
             needs.discard(task.id)
-            if not needs:
+            if not needs and not self._stopped():
                 self._prepare(self.plan.tasks[user])
 
-    def _failed(self, outcome: Outcome) -> None:
-        job = outcome.job
-        over = job.deadline is not None and time.monotonic() > job.deadline and not self.run.cancelled()
-        if over and isinstance(outcome.error, Cancelled):
-            outcome.error = RunError(f"node '{job.id}' did not end within its walltime of {job.task.algorithm.resources.walltime}")
+    def _failed(self, outcome: _Outcome) -> None:
+        task_id = outcome.job.id
+        self.stop = True
+        self.failure = self.failure or outcome.error
         state = "cancelled" if isinstance(outcome.error, Cancelled) else "failed"
         if self.run.failed_task is None:
-            self.run.failed_task = job.id
-        self.run.tasks[job.task.id] = state
-        self.run.recorder.event(state, task=job.id, message=f"{type(outcome.error).__name__}: {outcome.error}")
+            self.run.failed_task = task_id
+        self.run.tasks[outcome.job.task.id] = state
+        message = f"{type(outcome.error).__name__}: {outcome.error}"
+        self.run.recorder.event(state, task=task_id, message=message)
         if state == "failed":
-            self.run.recorder.log(f"node '{job.id}' ({job.task.algorithm.name}) failed\n{outcome.trace}")
+            self.run.recorder.log(f"node '{task_id}' ({outcome.job.task.algorithm.name}) failed\n{outcome.trace}")
 
-    def _value(self, source: Any) -> Any:
+    def _value(self, source: Source) -> Any:
         if isinstance(source, Const):
             return source.value
         if isinstance(source, Several):
             return [self._value(ref) for ref in source.items]
         if isinstance(source, Together):
             return source.kind(**{name: self._value(item) for name, item in source.items.items()})
-        ref = cast("Ref", source)
-        value = self.plan.values[ref.path[0]] if ref.node is None else self.results[ref.node]
-        for part in ref.path[1:] if ref.node is None else ref.path:
+        value = self.plan.values[source.path[0]] if source.node is None else self.results[source.node]
+        for part in source.path[1:] if source.node is None else source.path:
             value = getattr(value, part)
         return value
+
+
+def _work_of(task: Task, values: Mapping[str, Any]) -> Work:
+    return Work(task.algorithm, values, task.params, task.kind, task.lifted, task.source)
 
 
 def _gather(task: Task, parts: Sequence[Any]) -> Any:
     if task.kind == "reduce":
         return merge_chunks(cast("ReductionAlgorithm[Any]", task.algorithm), parts, task.params)
     return [item for part in parts for item in part]
-
-

@@ -76,6 +76,13 @@ class Recorder:
         recorder.event("pending")
         return recorder
 
+    @classmethod
+    def resumed(cls, folder: RunFolder, listen: Callable[[dict[str, Any]], None] | None) -> Recorder:
+        """Go on with the record of a run whose earlier attempt ended before its end."""
+        recorder = cls(folder, folder.request(), listen)
+        recorder.event("resumed")
+        return recorder
+
     def begin(self, cancelled: Callable[[], bool], cancel: Callable[[], None]) -> None:
         """Record that the run is running, and keep its lease alive."""
         self._started = time.time()
@@ -125,6 +132,10 @@ class Recorder:
     def progress_of(self, task: str) -> Callable[[float, str], None]:
         """Return what ``progress`` calls inside a task."""
         return lambda fraction, message: self.progress(task, fraction, message)
+
+    def log_message(self, task: str, level: int, logger: str, text: str) -> None:
+        """Append a log message of a task to ``log.txt``."""
+        self.log(f"{logging.getLevelName(level)} {task} {logger}: {text}")
 
     def log(self, text: str) -> None:
         """Append to ``log.txt``."""

@@ -10,7 +10,9 @@ from .references import evaluate, text_of
 Key = tuple[tuple[int, Any], ...]
 
 
-def command_line(document: Mapping[str, Any], inputs: Mapping[str, Any], scope: Mapping[str, Any], where: str) -> list[str]:
+def command_line(
+    document: Mapping[str, Any], inputs: Mapping[str, Any], scope: Mapping[str, Any], where: str
+) -> list[str]:
     """Return the words of the command.
 
     Parameters
@@ -31,7 +33,9 @@ def command_line(document: Mapping[str, Any], inputs: Mapping[str, Any], scope: 
         key = (*_key(_position(binding, {**scope, "self": value}, where)), *_key(index))
         words.append((key, _words(binding, value)))
     for item in document["inputs"]:
-        words += _collect(item["type"], item.get("inputBinding"), inputs.get(item["id"]), item["id"], (), scope, where)
+        words += _collect(
+            item["type"], item.get("inputBinding"), inputs.get(item["id"]), (), _key(item["id"]), scope, where
+        )
     base = document.get("baseCommand", [])
     found = [base] if isinstance(base, str) else list(base)
     for _, more in sorted(words, key=lambda item: item[0]):
@@ -48,13 +52,16 @@ def _position(binding: Mapping[str, Any], scope: Mapping[str, Any], where: str) 
     return 0 if value is None else int(value)
 
 
-def _collect(kind: Any, binding: Mapping[str, Any] | None, value: Any, name: Any, outer: Key, scope: Mapping[str, Any],
+def _collect(kind: Any, binding: Mapping[str, Any] | None, value: Any, lead: Key, tail: Key, scope: Mapping[str, Any],
              where: str) -> Iterator[tuple[Key, list[str]]]:  # fmt: skip
-    """Yield the words of one input, those of the items of an array included, each with the key that sorts it."""
+    """Yield the words of one input, those of the items of an array included, each with the key that sorts it.
+
+    The key has the position at each level that has a binding, followed by the name or the index.
+    """
     if value is None:
         return
     own = {**scope, "self": value}
-    key = (*outer, *(_key(_position(binding, own, where)) if binding is not None else ()), *_key(name))
+    key = () if binding is None else (*lead, *_key(_position(binding, own, where)), *tail)
     array = _array_type(kind, value)
     given = binding is not None and binding.get("valueFrom") is not None
     if given or array is None or (binding is not None and "itemSeparator" in binding):
@@ -67,7 +74,8 @@ def _collect(kind: Any, binding: Mapping[str, Any] | None, value: Any, name: Any
         yield key, [binding["prefix"]]
     for index, item in enumerate(items):
         bound = inner if inner is not None else ({} if binding is not None else None)
-        yield from _collect(array["items"], bound, item, index, key, scope, where)
+        at = (key, _key(index)) if binding is not None else (lead, (*tail, *_key(index)))
+        yield from _collect(array["items"], bound, item, *at, scope, where)
 
 
 def _array_type(kind: Any, value: Any) -> Mapping[str, Any] | None:

@@ -136,7 +136,9 @@ def _nested_optional(node: Any, name: str) -> bool:
     if not users or not isinstance(node.algorithm, Workflow) or node.kind != "call":
         return True
     inner = cast("Workflow[..., Any]", node.algorithm)
-    bound = [port for port, binding in node.inputs.items() if not (isinstance(binding, Const) and binding.value is None)]
+    bound = [
+        port for port, binding in node.inputs.items() if not (isinstance(binding, Const) and binding.value is None)
+    ]
     return set(users) <= optional_inputs(inner, bound, {})
 
 
@@ -146,7 +148,11 @@ def _substitute(content: Any, name: str, default: Any) -> Any:
         return {"value": default}
     if isinstance(content, Mapping):
         return {key: _substitute(item, name, default) for key, item in cast("Mapping[str, Any]", content).items()}
-    return [_substitute(item, name, default) for item in cast("list[Any]", content)] if isinstance(content, list) else content
+    return (
+        [_substitute(item, name, default) for item in cast("list[Any]", content)]
+        if isinstance(content, list)
+        else content
+    )
 
 
 def refusal(algorithm: Algorithm[..., Any]) -> str | None:

@@ -53,7 +53,7 @@ class FileContent:
         return path
 
 
-FILE: Any = Annotated[Union[Path, FileContent], FileMark()]  # noqa: UP007 - read at run time
+FILE = Annotated[Union[Path, FileContent], FileMark()]  # noqa: UP007 - read at run time
 """A port that takes a path, or the file that another node wrote."""
 
 
@@ -85,7 +85,7 @@ def read_as(
     found = registry.find(reader)
     port = Port("file", found.signature.output)
     with tempfile.TemporaryDirectory(prefix="daisy-") as folder:
-        path = file.write(Path(folder)) if isinstance(file, FileContent) else Path(file)
+        path = Path(file) if isinstance(file, (str, Path)) else file.write(Path(folder))
         return reading(found, port, FileInput(path, to_json(options)), {})()
 
 
@@ -187,7 +187,9 @@ def with_contents(file: Mapping[str, Any]) -> dict[str, Any]:
         If the file is larger than CWL allows.
     """
     if file["size"] > LOAD_LIMIT:
-        raise InputError(f"{file['basename']} has {file['size']} bytes; loadContents is for files of up to {LOAD_LIMIT}")
+        raise InputError(
+            f"{file['basename']} has {file['size']} bytes; loadContents is for files of up to {LOAD_LIMIT}"
+        )
     return {**file, "contents": Path(file["path"]).read_text(encoding="utf-8")}
 
 

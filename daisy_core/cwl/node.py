@@ -104,7 +104,9 @@ def one_node(algorithm: Algorithm[..., Any], inputs: Mapping[str, Any], params: 
     }
     if kind == "reduce" and not lifted:
         lifted = (next(iter(algorithm.ports)),)
-    node = Node(algorithm.node_name, algorithm, bound, own, kind, lifted, "item" if lifted else "", use.get("chunk", 32))
+    node = Node(
+        algorithm.node_name, algorithm, bound, own, kind, lifted, "item" if lifted else "", use.get("chunk", 32)
+    )
     types = {name: node.takes(name) for name, binding in bound.items() if isinstance(binding, Ref)}
     graph = Graph(algorithm.name, algorithm.version, types, {}, {node.id: node}, Ref(node.id)).validate()
 
@@ -212,7 +214,12 @@ def _read(owner: Algorithm[..., Any], port: Port, given: Mapping[str, Any]) -> N
         if given.get(field_id) is not None:
             marks.update({name: {**marks.get(name, {}), field: given[field_id]}} if field else {name: given[field_id]})
     planned = reading(owner, Port(port.name, port.item), _file(port, str(path), given), marks)
-    record = {"algorithm": planned.reader.name, "version": planned.reader.version, "params": dict(planned.options), "file": path.name}
+    record = {
+        "algorithm": planned.reader.name,
+        "version": planned.reader.version,
+        "params": dict(planned.options),
+        "file": path.name,
+    }
     values.write(port.name, planned(), record)
 
 

@@ -102,7 +102,9 @@ def _reference(text: str, at: int) -> tuple[list[str | int], int]:
     while found := _SEGMENT.match(text, at):
         name, single, double, index = found.groups()
         quoted = single if single is not None else double
-        segments.append(int(index) if index is not None else name if name is not None else re.sub(r"\\(.)", r"\1", quoted))
+        segments.append(
+            int(index) if index is not None else name if name is not None else re.sub(r"\\(.)", r"\1", quoted)
+        )
         at = found.end()
     return (segments, at + 1) if text[at : at + 1] == ")" else ([], 0)
 

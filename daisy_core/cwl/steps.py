@@ -109,7 +109,9 @@ class Steps:
         for node_id in self.graph.order():
             self._node(self.graph.nodes[node_id], preset)
         found = self._outputs()
-        made: dict[str, Any] = header("Workflow", f"{self.workflow.name}, version {self.workflow.version}", self.workflow.doc)
+        made: dict[str, Any] = header(
+            "Workflow", f"{self.workflow.name}, version {self.workflow.version}", self.workflow.doc
+        )
         if self.features:
             made["requirements"] = {f"{name}FeatureRequirement": {} for name in sorted(self.features)}
         if not self.top:
@@ -144,7 +146,9 @@ class Steps:
             self.given = Results({name: self._resolve(ref) for name, ref in output.items()}, several=True)
         ports = {name: self._plain(name, held) if self.top else held for name, held in self.given.ports.items()}
         ids = {name: f"{name}.out" if name in self.inputs else name for name in ports}
-        self.given = Results({name: replace(held, source=ids[name]) for name, held in ports.items()}, self.given.several)
+        self.given = Results(
+            {name: replace(held, source=ids[name]) for name, held in ports.items()}, self.given.several
+        )
         return {
             ids[name]: {"type": "File" if held.how == "one" else "File[]", "outputSource": cast("str", held.source)}
             for name, held in ports.items()
@@ -178,8 +182,13 @@ class Steps:
             return self._resolve(binding, where)
         items = [self._resolve(ref, where) for ref in binding.items]
         if any(item.how != "one" for item in items):
-            raise Refused(f"{where}: a list put together from sequences has no place in CWL; put it together in an algorithm")
-        made = [self._select(f"select.{node.id}.{name}.{at}", item) if item.fields else item for at, item in enumerate(items)]
+            raise Refused(
+                f"{where}: a list put together from sequences has no place in CWL; put it together in an algorithm"
+            )
+        made = [
+            self._select(f"select.{node.id}.{name}.{at}", item) if item.fields else item
+            for at, item in enumerate(items)
+        ]
         self.features.add("MultipleInput")
         return Held(tuple(cast("str", item.source) for item in made), "items")
 
@@ -230,7 +239,9 @@ class Steps:
         if found.name:
             self.files[found.name] = found.text
 
-    def _feed(self, ins: dict[str, Any], use: dict[str, Any], algorithm: Algorithm[..., Any], port: Port, value: Held | Const) -> None:
+    def _feed(
+        self, ins: dict[str, Any], use: dict[str, Any], algorithm: Algorithm[..., Any], port: Port, value: Held | Const
+    ) -> None:
         """Link one port of a tool, and say in ``use`` how its files are to be taken."""
         if isinstance(value, Const):
             ins[port.name] = {"default": to_json(value.value)}
@@ -259,7 +270,7 @@ class Steps:
         kinds = {"items" if isinstance(value, Const) else value.how for name in node.lifted if (value := held[name])}
         if kinds == {"one"}:
             use["lift"] = list(node.lifted)
-            step["in"][RANGE] = self._ranges(node, cast("Held", held[next(iter(node.lifted))]))
+            step["in"][RANGE] = self._ranges(node, cast("Held", next(held[name] for name in node.lifted)))
             step["scatter"] = RANGE
             return "chunks"
         if kinds == {"chunks"} and len(node.lifted) == 1:
@@ -270,7 +281,7 @@ class Steps:
             value = held[name]
             if isinstance(value, Held) and value.how != "items":
                 held[name] = self._split(f"split.{node.id}.{name}", value)
-        step["scatter"] = list(node.lifted) if len(node.lifted) > 1 else node.lifted[0]
+        step["scatter"] = list(node.lifted)
         if len(node.lifted) > 1:
             step["scatterMethod"] = "dotproduct"
         return "items"
@@ -293,7 +304,9 @@ class Steps:
         return Held(self._helper(step_id, "daisy.split", ins, "items"), "items")
 
     def _gather(self, step_id: str, held: Held, name: str = "result") -> Held:
-        return Held(self._helper(step_id, "daisy.gather", {"files": _link(held), "name": {"default": name}}, "value"), "one")
+        return Held(
+            self._helper(step_id, "daisy.gather", {"files": _link(held), "name": {"default": name}}, "value"), "one"
+        )
 
     def _select(self, step_id: str, held: Held, name: str = "result") -> Held:
         ins = {"file": held.source, "fields": {"default": list(held.fields)}, "name": {"default": name}}
@@ -318,7 +331,9 @@ class Steps:
                     other = node.algorithm.ports[user]
                     must |= len(ref.path) > 1 or isinstance(node.inputs[user], Several) or not _read_alike(port, other)
         if must and self.held[name].how == "one" and port.is_sequence:
-            raise Refused(f"{self.workflow.name}: input '{name}' cannot be given as one file; give a file for each item")
+            raise Refused(
+                f"{self.workflow.name}: input '{name}' cannot be given as one file; give a file for each item"
+            )
         return must
 
     def _read(self, name: str) -> Held:
@@ -371,15 +386,21 @@ class Steps:
                         f"{self.graph.name}: node '{node.id}': parameter '{name}' decides the structure of {node.algorithm.name} "
                         f"and must be settled for CWL; declare '{binding.path[0]}' Param(structural=True)"
                     )
-                found[name] = binding.value if isinstance(binding, Const) else node.algorithm.overrides.get(name, item.default)
+                found[name] = (
+                    binding.value if isinstance(binding, Const) else node.algorithm.overrides.get(name, item.default)
+                )
         return found
 
-    def _link_param(self, node: Node, name: str, item: Parameter, ref: Ref, ins: dict[str, Any], use: dict[str, Any]) -> None:
+    def _link_param(
+        self, node: Node, name: str, item: Parameter, ref: Ref, ins: dict[str, Any], use: dict[str, Any]
+    ) -> None:
         outer = ".".join(ref.path)
         for field in fields(name, item):
             from_id = outer + field.id[len(name) :]
             if from_id not in self.known:
-                raise Refused(f"{self.graph.name}: node '{node.id}': parameter '{field.id}' cannot be linked to '{outer}' in CWL")
+                raise Refused(
+                    f"{self.graph.name}: node '{node.id}': parameter '{field.id}' cannot be linked to '{outer}' in CWL"
+                )
             ins[field.id] = from_id
             if field.nullable and field.default not in (None, REQUIRED):
                 use.setdefault("none", []).append(field.id)

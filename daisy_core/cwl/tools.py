@@ -157,7 +157,10 @@ def requirements(algorithm: Algorithm[..., Any] | None = None) -> dict[str, Any]
     }
     if algorithm is not None:
         needs = algorithm.resources
-        made["ResourceRequirement"] = {"coresMin": needs.cpus, "ramMin": mebibytes(needs.memory) if needs.memory else RAM}
+        made["ResourceRequirement"] = {
+            "coresMin": needs.cpus,
+            "ramMin": mebibytes(needs.memory) if needs.memory else RAM,
+        }
         if needs.walltime:
             made["ToolTimeLimit"] = {"timelimit": seconds(needs.walltime)}
     return made
@@ -257,6 +260,14 @@ _HELPERS: dict[str, tuple[str, Any, Any]] = {
         {"files": [array_of("File"), "File"], "fields": _FIELDS},
         {"items": {"type": "File[]", "outputBinding": {"glob": "item-*.nxs"}}},
     ),
-    "daisy.gather": ("Write the items of a sequence to one file", {"files": "File[]", "name": _NAME}, {"value": _WHOLE}),
-    "daisy.select": ("Take one field out of an object", {"file": "File", "fields": _FIELDS, "name": _NAME}, {"value": _WHOLE}),
+    "daisy.gather": (
+        "Write the items of a sequence to one file",
+        {"files": "File[]", "name": _NAME},
+        {"value": _WHOLE},
+    ),
+    "daisy.select": (
+        "Take one field out of an object",
+        {"file": "File", "fields": _FIELDS, "name": _NAME},
+        {"value": _WHOLE},
+    ),
 }

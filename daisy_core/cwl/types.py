@@ -108,7 +108,9 @@ def json_type(annotation: Any) -> Any:
         inner = [json_type(item) for item in args if item is not Ellipsis]
         if "Any" in inner:
             return "Any"
-        return array_of(one_of(["string" if isinstance(item, dict) and item["type"] == "enum" else item for item in inner]))
+        return array_of(
+            one_of(["string" if isinstance(item, dict) and item["type"] == "enum" else item for item in inner])
+        )
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return _choices([item.value for item in annotation])
     plain = {int: "long", float: "double", bool: "boolean", str: "string", types.NoneType: "null"}
@@ -148,7 +150,11 @@ def _fields(name: str, annotation: Any, default: Any, doc: str) -> Iterator[Fiel
     for field, info in model.model_fields.items():
         inner = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
         if default is not REQUIRED:
-            value = default[field] if isinstance(default, Mapping) and field in default else getattr(default, field, REQUIRED)
+            value = (
+                default[field]
+                if isinstance(default, Mapping) and field in default
+                else getattr(default, field, REQUIRED)
+            )
         else:
             value = REQUIRED
         if value is REQUIRED and not info.is_required():
@@ -181,7 +187,9 @@ def from_text(value: Any) -> Any:
 def _checked(name: str, default: Any) -> Any:
     for item in default if isinstance(default, list) else [default]:
         if isinstance(item, int) and item not in _LONG:
-            raise Refused(f"parameter '{name}': the default {item} is too large for CWL, whose largest integer type has 64 bits")
+            raise Refused(
+                f"parameter '{name}': the default {item} is too large for CWL, whose largest integer type has 64 bits"
+            )
     return default
 
 
@@ -190,7 +198,11 @@ def _doc(name: str, item: Parameter) -> str:
     text = ": ".join(part for part in (declared.title or name, declared.help) if part)
     limits = [f"{sign} {declared.bounds()[key]:g}" for key, sign in _SIGNS.items() if key in declared.bounds()]
     words = [" | ".join(map(str, choices))] if (choices := _listed_choices(item.annotation)) else []
-    return text + (f" [{declared.unit}]" if declared.unit else "") + (f" ({', '.join(limits + words)})" if limits or words else "")
+    return (
+        text
+        + (f" [{declared.unit}]" if declared.unit else "")
+        + (f" ({', '.join(limits + words)})" if limits or words else "")
+    )
 
 
 def _listed_choices(annotation: Any) -> tuple[Any, ...] | None:

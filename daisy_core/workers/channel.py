@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import select
 import socket
 import struct
 import threading
@@ -86,6 +87,10 @@ class Channel:
             self._segments.receive((owner, number), fd, size)
         body = self._read(body_size, fds)
         return pickle.loads(body, buffers=[self._segments.view(*place) for place in places])
+
+    def readable(self, timeout: float) -> bool:
+        """Wait until a message begins to arrive, or the other side goes; False after the timeout (seconds)."""
+        return bool(select.select([self._socket], [], [], timeout)[0])
 
     def _read(self, size: int, fds: list[int]) -> bytes:
         parts = bytearray()
