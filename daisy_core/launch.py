@@ -6,14 +6,14 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from . import registry
 from .algorithm import Algorithm
 from .catalogue.context import run_context
-from .engine import Kind, WorkflowEngine
+from .engine import Kind, Run, WorkflowEngine
 from .errors import RunError
 from .params import to_json
 from .plan import settle
@@ -56,8 +56,9 @@ def start_detached(workflow: str, inputs: Mapping[str, Any], params: Mapping[str
             f"{workflow}: an input that is only in memory cannot be handed to another process; save it to a file first"
         )
     request = {
-        "workflow": workflow,
+        "workflow": found.name,
         "version": found.version,
+        "origin": registry.origin(found),
         "inputs": described,
         "params": {name: to_json(value) for name, value in (params or {}).items()},
         "context": run_context(context or {}, inputs, found),
@@ -81,15 +82,49 @@ def _only_in_memory(described: Any) -> bool:
 
 def execute(folder: RunFolder) -> int:
     """Run what a prepared folder asks for; return the exit status."""
-    request = folder.request()
-    algorithm = registry.find(request["workflow"])
-    engine = WorkflowEngine(request["engine"]["kind"], runs=folder.path.parent)
-    inputs = {name: input_from_json(value) for name, value in request["inputs"].items()}
-    run = engine.submit(
-        algorithm, inputs, parameters_from_json(algorithm, request["params"]), context=request["context"], folder=folder
-    )
+    engine, algorithm, inputs, params = prepared(folder)
+    run = engine.submit(algorithm, inputs, params, context=folder.request()["context"], folder=folder)
     run.wait()
     return 0 if run.state == "succeeded" else 1
+
+
+def resume(folder: RunFolder, *, listen: Callable[[dict[str, Any]], None] | None = None) -> Run:
+    """Go on with a run that was lost, failed or cancelled, in this process.
+
+    Results that the folder keeps (``checkpoint``) are taken; tasks without one are computed, with those of their ancestors
+    that are not kept either.
+
+    Raises
+    ------
+    RunError
+        If the run is still running or has succeeded, or had an input that was only in memory.
+    InputError
+        If an input file is gone.
+    """
+    engine, algorithm, inputs, params = prepared(folder)
+    return engine.resume(folder, algorithm, inputs, params, listen=listen)
+
+
+def prepared(folder: RunFolder) -> tuple[WorkflowEngine, Algorithm[..., Any], dict[str, Any], dict[str, Any]]:
+    """Return engine, algorithm, inputs and parameters that a run folder asks for.
+
+    Raises
+    ------
+    RunError
+        If an input was only in memory.
+    """
+    request = folder.request()
+    algorithm = registry.restore(request["workflow"], request.get("origin"))
+    memory = [name for name, value in request["inputs"].items() if _only_in_memory(value)]
+    if memory:
+        raise RunError(f"run {folder.id}: its input '{memory[0]}' was only in memory; run it again with that value")
+    asked = request["engine"]
+    engine = WorkflowEngine(
+        asked["kind"], workers=asked.get("workers"), runs=folder.path.parent, gpus=asked.get("gpus", 0),
+        checkpoint=asked.get("checkpoint", "none"), cache=asked.get("cache"),
+    )  # fmt: skip
+    inputs = {name: input_from_json(value) for name, value in request["inputs"].items()}
+    return engine, algorithm, inputs, parameters_from_json(algorithm, request["params"])
 
 
 def input_from_json(described: Any) -> Any:

@@ -15,6 +15,7 @@ from io import RawIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import registry
 from .algorithm import Algorithm
 from .context import CONTEXT
 from .identity import distribution_version
@@ -64,6 +65,7 @@ class Recorder:
         request = {
             "workflow": workflow.name,
             "version": workflow.version,
+            "origin": registry.origin(workflow),
             "inputs": {name: describe_input(value) for name, value in inputs.items()},
             "params": {name: to_json(value) for name, value in params.items()},
             "context": run_context(context, inputs, workflow),

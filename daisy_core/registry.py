@@ -7,9 +7,10 @@ import difflib
 import functools
 import importlib
 import importlib.util
+import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -185,6 +186,36 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise DaisyError(f"cannot read workflow file {path}: {error.strerror}") from error
+
+
+def origin(algorithm: Algorithm[..., Any]) -> dict[str, Any] | None:
+    """Return what another process needs to find an algorithm again that no installed app declares; None for the others.
+
+    That is the file that was loaded (``file``), or the graph of a workflow without a Python function (``graph``).
+    """
+    from .workflow import Workflow
+
+    if isinstance(algorithm, Workflow) and algorithm.is_from_json:
+        return {"graph": json.loads(algorithm.to_json())}
+    file = getattr(sys.modules.get(algorithm.function.__module__), "__file__", None)
+    return {"file": file} if file is not None and Path(file) in _FILES else None
+
+
+def restore(name: str, where: Mapping[str, Any] | None) -> Algorithm[..., Any]:
+    """Return an algorithm by its name and :func:`origin`.
+
+    Raises
+    ------
+    DaisyError
+        If it is not there any more.
+    """
+    if where is not None and "graph" in where:
+        from .workflow import Workflow
+
+        return Workflow.from_json(where["graph"])
+    if where is not None and "file" in where:
+        load_file(Path(where["file"]))
+    return find(name)
 
 
 def unpickle(name: str, module: str, node_name: str) -> Algorithm[..., Any]:

@@ -41,6 +41,11 @@ class Workflow(Algorithm[P, R]):
             self._param_names = frozenset(graph.parameters)
             self._required_params = any(item.default is REQUIRED for item in graph.parameters.values())
 
+    @property
+    def is_from_json(self) -> bool:
+        """True for a workflow that is a graph alone, without a Python function."""
+        return self._fixed is not None
+
     # -- calling ------------------------------------------------------------------------------------------------
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:

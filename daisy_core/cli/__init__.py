@@ -54,7 +54,7 @@ def _complain(error: object, status: int) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from .. import __version__
-    from . import listing, new_app, ui
+    from . import listing, new_app, resume, ui
 
     parser = argparse.ArgumentParser(
         prog="daisy",
@@ -86,6 +86,19 @@ def _parser() -> argparse.ArgumentParser:
     cancel.add_argument("id", help="a run id")
     cancel.add_argument("--runs", metavar="DIR", help="folder of runs (default: DAISY_RUNS or ./runs)")
     cancel.set_defaults(command=listing.cancel_command)
+
+    resumed = commands.add_parser("resume", help="go on with a run that was lost, failed or cancelled")
+    resumed.add_argument("id", help="a run id")
+    resumed.add_argument("--runs", metavar="DIR", help="folder of runs (default: DAISY_RUNS or ./runs)")
+    resumed.add_argument("--quiet", action="store_true", help="no progress and no summary")
+    resumed.set_defaults(command=resume.resume_command)
+
+    cache = commands.add_parser("cache", help="the results kept for later runs: daisy cache prune --limit 5GB")
+    cache.add_argument("what", choices=["show", "prune"], nargs="?", default="show", help="show (default) or prune")
+    cache.add_argument("--cache", metavar="DIR", help="the folder (default: DAISY_CACHE)")
+    cache.add_argument("--limit", metavar="BYTES", help="prune: what may stay, for example 5GB")
+    cache.add_argument("--older", metavar="AGE", help="prune: what was not used for so long, for example 30d")
+    cache.set_defaults(command=resume.cache_command)
 
     new = commands.add_parser("new", help="begin something new: daisy new app NAME")
     new.add_argument("what", choices=["app"], help="what to begin")

@@ -121,7 +121,7 @@ def add_options(parser: argparse.ArgumentParser, algorithm: Algorithm[..., Any])
         )
 
 
-RESERVED = ("out", "engine", "workers", "runs", "context", "quiet", "help", "keep")
+RESERVED = ("out", "engine", "workers", "gpus", "checkpoint", "cache", "runs", "context", "quiet", "help")
 
 
 def reader_options(port: Port) -> dict[str, Parameter]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from rich.markup import escape
 
 from .. import registry
 from ..algorithm import Algorithm
-from ..engine import Run, WorkflowEngine
+from ..engine import KINDS, Run, WorkflowEngine
 from ..errors import DaisyError
 from ..runs import default_root
 from .options import add_options, collect_inputs, collect_params
@@ -37,10 +38,14 @@ def run_command(words: Sequence[str]) -> int:
     inputs = collect_inputs(algorithm, arguments)
     params = collect_params(algorithm, arguments)
     out = _out_path(arguments["out"], algorithm)
-    engine = WorkflowEngine(arguments["engine"], workers=arguments["workers"], runs=arguments["runs"] or default_root())
+    engine = WorkflowEngine(
+        arguments["engine"], workers=arguments["workers"], runs=arguments["runs"] or default_root(), gpus=arguments["gpus"],
+        checkpoint=arguments["checkpoint"], cache=arguments["cache"] or os.environ.get("DAISY_CACHE"),
+    )  # fmt: skip
     console = Console(stderr=True, quiet=arguments["quiet"])
-    run = _watched(engine, algorithm, inputs, params, _context(arguments), console)
-    return _finish(run, out, console)
+    context = _context(arguments)
+    run = watched(lambda listen: engine.submit(algorithm, inputs, params, context=context, listen=listen), console)
+    return finish(run, out, console)
 
 
 def _parser(name: str, algorithm: Algorithm[..., Any]) -> argparse.ArgumentParser:
@@ -57,10 +62,22 @@ def _parser(name: str, algorithm: Algorithm[..., Any]) -> argparse.ArgumentParse
         metavar="FILE",
         help="write the results here: .nxs, or a format that the app writes (a copy stays in the run folder)",
     )
+    running.add_argument("--engine", choices=KINDS, default="threads", help="where it runs (default threads)")
+    running.add_argument("--workers", type=int, metavar="N", help="threads or processes (default: all CPUs)")
     running.add_argument(
-        "--engine", choices=["inline", "threads"], default="threads", help="where it runs (default threads)"
+        "--gpus", type=int, default=0, metavar="N", help="accelerators that the tasks may use together (default 0)"
     )
-    running.add_argument("--workers", type=int, metavar="N", help="threads (default: all CPUs)")
+    running.add_argument(
+        "--checkpoint",
+        choices=["none", "costly", "all"],
+        default="none",
+        help="results kept in the run folder for 'daisy resume' (default none; costly: those that took over a second)",
+    )
+    running.add_argument(
+        "--cache",
+        metavar="DIR",
+        help="folder of results of all runs, taken from and added to (default: DAISY_CACHE, or none)",
+    )
     running.add_argument("--runs", metavar="DIR", help="folder of runs (default: DAISY_RUNS or ./runs)")
     running.add_argument(
         "--context",
@@ -94,8 +111,7 @@ def _out_path(text: str | None, algorithm: Algorithm[..., Any]) -> Path | None:
     return path
 
 
-def _watched(engine: WorkflowEngine, algorithm: Algorithm[..., Any], inputs: Mapping[str, Any], params: Mapping[str, Any],
-             context: Mapping[str, str], console: Console) -> Run:  # fmt: skip
+def watched(start: Callable[[Callable[[dict[str, Any]], None]], Run], console: Console) -> Run:
     """Run with a progress bar for each task; Ctrl-C asks the run to stop, a second one stops at once."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -117,7 +133,7 @@ def _watched(engine: WorkflowEngine, algorithm: Algorithm[..., Any], inputs: Map
             done = 1.0 if event["kind"] == "succeeded" else event.get("fraction", 0.0)
             progress.update(bars[task], completed=done)
 
-        run = engine.submit(algorithm, inputs, params, context=context, listen=listen)
+        run = start(listen)
         previous = signal.signal(signal.SIGTERM, lambda *_: run.cancel())
         try:
             _wait(run)
@@ -138,7 +154,8 @@ def _wait(run: Run) -> None:
         run.wait()
 
 
-def _finish(run: Run, out: Path | None, console: Console) -> int:
+def finish(run: Run, out: Path | None, console: Console) -> int:
+    """Say how a run ended, write what was asked for, and return the exit status."""
     from . import CANCELLED, FAILED, OK
 
     folder = run.folder

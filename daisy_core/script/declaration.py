@@ -95,7 +95,7 @@ class Tool:
     version: str
     command: tuple[tuple[str, ...], ...]
     inputs: Mapping[str, Input]
-    params: Mapping[str, Parameter]
+    parameters: Mapping[str, Parameter]
     outputs: Mapping[str, Output]
     here: Path
     doc: str = ""
@@ -128,7 +128,11 @@ class Tool:
         """Yield every template of the declaration."""
         for group in self.groups():
             yield from group
-        for text in (self.stdin, *self.env.values(), *(item.path for item in (*self.outputs.values(), *self.inputs.values()))):
+        for text in (
+            self.stdin,
+            *self.env.values(),
+            *(item.path for item in (*self.outputs.values(), *self.inputs.values())),
+        ):
             yield parse(self.name, text)
 
     def ports(self) -> dict[str, Port]:
@@ -159,7 +163,9 @@ class Tool:
 
     def identity(self) -> str:
         """Return the hash of all that decides what the command does, the content of its own files included."""
-        contents = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in self.own_files() if path.is_file()}
+        contents = {
+            str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in self.own_files() if path.is_file()
+        }
         return digest({
             "command": self.command, "shell": self.shell, "stdin": self.stdin, "env": self.env,
             "inputs": {name: [type_name(item.type), item.path] for name, item in self.inputs.items()},
@@ -171,17 +177,21 @@ class Tool:
 
 
 def _check_names(tool: Tool) -> None:
-    groups = {"input": tool.inputs, "parameter": tool.params, "output": tool.outputs}
+    groups = {"input": tool.inputs, "parameter": tool.parameters, "output": tool.outputs}
     seen: dict[str, str] = dict.fromkeys(GIVEN, "name of the kernel")
     for kind, names in groups.items():
         for name in names:
             if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
-                raise WorkflowError(f"{tool.name}: '{name}' cannot be the name of an {kind}; use letters, digits and '_'")
+                raise WorkflowError(
+                    f"{tool.name}: '{name}' cannot be the name of an {kind}; use letters, digits and '_'"
+                )
             if name in seen:
-                raise WorkflowError(f"{tool.name}: '{name}' is the name of an {kind} and of an {seen[name]}; rename one")
+                raise WorkflowError(
+                    f"{tool.name}: '{name}' is the name of an {kind} and of an {seen[name]}; rename one"
+                )
             seen[name] = kind
-    if not tool.command or not tool.command[0] or not tool.program:
-        raise WorkflowError(f"{tool.name}: the command is empty")
+    if not tool.command or not all(tool.command) or not tool.program:
+        raise WorkflowError(f"{tool.name}: the command, or a group of its words, is empty")
     if not tool.outputs:
         raise WorkflowError(
             f"{tool.name}: declare at least one output; Output('stdout', str) is what the command writes to the screen"
@@ -190,7 +200,7 @@ def _check_names(tool: Tool) -> None:
 
 def _check_fields(tool: Tool) -> None:
     """Refuse names that nobody declared, and declarations that nobody uses: both are spelling mistakes."""
-    known = [*tool.inputs, *tool.params, *tool.outputs, *GIVEN]
+    known = [*tool.inputs, *tool.parameters, *tool.outputs, *GIVEN]
     used: set[str] = set()
     for item in fields(list(tool.words())):
         if item.name not in known:
@@ -198,16 +208,17 @@ def _check_fields(tool: Tool) -> None:
         _check_path(tool, item)
         used.add(item.name)
     staged = {name for name, item in tool.inputs.items() if item.path}
-    unused = [name for name in (*tool.inputs, *tool.params) if name not in used | staged]
+    unused = [name for name in (*tool.inputs, *tool.parameters) if name not in used | staged]
     if unused:
-        raise WorkflowError(f"{tool.name}: '{unused[0]}' is declared, but '{{{unused[0]}}}' stands nowhere in the command")
+        raise WorkflowError(
+            f"{tool.name}: '{unused[0]}' is declared, but '{{{unused[0]}}}' stands nowhere in the command"
+        )
     for name, item in tool.inputs.items():
         _check_input(tool, name, item)
-    for words in (*tool.groups(), *([parse(tool.name, text)] for text in tool.env.values())):
-        if tool.shell and len(tool.command) == 1:
-            check_unquoted(tool.name, words[0])
-    if tool.shell and (len(tool.command) != 1 or len(tool.command[0]) != 1):
-        raise WorkflowError(f"{tool.name}: with shell=True the command is one text, not a list of words")
+    if tool.shell:
+        if len(tool.command) != 1 or len(tool.command[0]) != 1:
+            raise WorkflowError(f"{tool.name}: with shell=True the command is one text, not a list of words")
+        check_unquoted(tool.name, tool.groups()[0][0])
 
 
 def _check_path(tool: Tool, item: Field) -> None:
@@ -218,7 +229,7 @@ def _check_path(tool: Tool, item: Field) -> None:
         if Port("", tool.inputs[item.name].type).is_file and item.path[0] in FILE_PARTS and len(item.path) == 1:
             return
         raise WorkflowError(f"{tool.name}: '{{{name}}}': of a file there is {', '.join(FILE_PARTS)}")
-    model = model_of(tool.params[item.name].annotation) if item.name in tool.params else None
+    model = model_of(tool.parameters[item.name].annotation) if item.name in tool.parameters else None
     if model is None or item.path[0] not in model.model_fields:
         raise WorkflowError(
             f"{tool.name}: '{{{name}}}': '{item.name}' has no '{item.path[0]}'"
@@ -246,23 +257,33 @@ def _check_outputs(tool: Tool) -> None:
         try:
             groups = re.compile(item.match).groups
         except re.error as error:
-            raise WorkflowError(f"{tool.name}: output '{name}': '{item.match}' is not a regular expression: {error}") from None
+            raise WorkflowError(
+                f"{tool.name}: output '{name}': '{item.match}' is not a regular expression: {error}"
+            ) from None
         if item.match and not groups:
-            raise WorkflowError(f"{tool.name}: output '{name}': '{item.match}' needs a group: put parentheses around the value")
+            raise WorkflowError(
+                f"{tool.name}: output '{name}': '{item.match}' needs a group: put parentheses around the value"
+            )
         named = any(field.name == name for field in fields(list(tool.words())))
         if named and (item.is_pattern or item.path in STREAMS):
-            raise WorkflowError(f"{tool.name}: '{{{name}}}' stands in the command, so its path must be a name; it is '{item.path}'")
+            raise WorkflowError(
+                f"{tool.name}: '{{{name}}}' stands in the command, so its path must be a name; it is '{item.path}'"
+            )
     try:
         re.compile(tool.progress)
     except re.error as error:
         raise WorkflowError(f"{tool.name}: progress '{tool.progress}' is not a regular expression: {error}") from None
     if tool.progress and re.compile(tool.progress).groups not in (1, 2):
-        raise WorkflowError(f"{tool.name}: progress '{tool.progress}' needs one group (percent) or two (done, of how many)")
+        raise WorkflowError(
+            f"{tool.name}: progress '{tool.progress}' needs one group (percent) or two (done, of how many)"
+        )
 
 
 def _inside(tool: Tool, path: str) -> None:
     if not path or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-        raise WorkflowError(f"{tool.name}: '{path}' is not a name inside the scratch folder; leave out '/' in front and '..'")
+        raise WorkflowError(
+            f"{tool.name}: '{path}' is not a name inside the scratch folder; leave out '/' in front and '..'"
+        )
 
 
 def groups_of(owner: str, command: str | Sequence[str | Sequence[str]], *, shell: bool) -> tuple[tuple[str, ...], ...]:
@@ -276,7 +297,7 @@ def groups_of(owner: str, command: str | Sequence[str | Sequence[str]], *, shell
     if isinstance(command, str):
         if not shell:
             raise WorkflowError(
-                f"{owner}: the command is one text; give a list of words, [\"{'", "'.join(command.split()[:3])}\", ...], "
+                f'{owner}: the command is one text; give a list of words, ["{'", "'.join(command.split()[:3])}", ...], '
                 "or say shell=True if a shell must read it"
             )
         return ((command,),)

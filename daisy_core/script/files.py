@@ -60,6 +60,7 @@ def files_folder(label: str) -> Path:
 
 def keep(path: Path, folder: Path) -> KeptFile:
     """Move a file out of the scratch folder into one where it stays; a link becomes the file that it points to."""
+    folder.mkdir(exist_ok=True)
     target = folder / path.name
     if path.is_symlink():
         shutil.copy2(path, target)

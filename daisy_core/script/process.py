@@ -218,7 +218,7 @@ class _Running:
                 if end is not None and time.monotonic() > end:
                     raise RunError(
                         f"{command.owner}: the command did not end within its walltime of {command.seconds:g} s and was ended; "
-                        f"give it more: Resources(walltime=...){_shown(self.err.tail or self.out.tail)}"
+                        f"give it more: Resources(walltime=...){shown(self.err.tail or self.out.tail)}"
                     )
             last = time.monotonic() + LINGER
             while self._open and time.monotonic() < last:
@@ -336,11 +336,12 @@ class _Guard:
         os.close(self._writer)
 
 
-def _shown(tail: Sequence[str]) -> str:
+def shown(tail: Sequence[str]) -> str:
+    """Return the last lines of an output as they stand in an error message."""
     return "".join(f"\n  | {line}" for line in tail)
 
 
 def failure(command: Command, ended: Ended) -> RunError:
     """Return the error of a command that did not succeed: how it ended, and the last lines that it wrote."""
-    said = _shown(ended.tail) or "; it wrote nothing"
+    said = shown(ended.tail) or "; it wrote nothing"
     return RunError(f"{command.owner}: the command '{Path(command.argv[0]).name}' failed with {ended.how}{said}")
