@@ -6,10 +6,11 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install -q
 ROOT   := $(filter 0,$(shell id -u))
 APT    := DEBIAN_FRONTEND=noninteractive apt-get
 
-.PHONY: help demo test test-fast lint format ui docs bench clean
+.PHONY: help dev demo test test-fast lint format ui docs bench clean
 help:
 	@echo "make demo    simulate a nickel exposure, reduce it, compare with the truth"
 	@echo "make test    all tests            make test-fast  those that need no browser and no patience"
+	@echo "make dev     only the set-up for developing (pytest, ruff, pyright in .venv/bin)"
 	@echo "make lint    ruff, pyright, import contracts      make format  ruff format"
 	@echo "make ui      the web apps         make docs       the documentation"
 	@echo "make bench   every performance claim, ours beside the peer's"
@@ -40,6 +41,8 @@ $(VENV)/.docs: pyproject.toml $(VENV)/.apps
 $(VENV)/.browser: | $(BIN)/python
 	@command -v chromium >/dev/null || $(if $(ROOT),{ $(APT) update -qq && $(APT) install -y -qq chromium fonts-dejavu-core; },echo "chromium not found: browser tests will be skipped")
 	@touch $@
+
+dev: $(VENV)/.dev
 
 demo: $(VENV)/.apps
 	$(BIN)/python -m daisy_pdf.demo --out demo-output

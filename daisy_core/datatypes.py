@@ -199,7 +199,8 @@ def summary_rows(value: Any) -> list[tuple[str, str, str]]:
         elif is_data(item):
             what = brief(item)
         else:
-            what = repr(item) if len(repr(item)) < 80 else repr(item)[:77] + "..."
+            text = f"{item:.6g}" if isinstance(item, float) else repr(item)
+            what = text if len(text) < 80 else text[:77] + "..."
         rows.append((field.name, what, field.unit or ""))
     return rows
 

@@ -19,6 +19,12 @@ from ..signature import REQUIRED, type_name
 from ..workflow import Workflow
 
 
+def wide_console() -> Console:
+    """Return a console that does not cut what goes into a pipe or a file."""
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, 160))
+
+
 def list_command(arguments: argparse.Namespace) -> int:
     """Show the installed apps and what they declare."""
     known = registry.apps()
@@ -30,7 +36,7 @@ def list_command(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([_app_json(app) for app in chosen], indent=1, ensure_ascii=False))
         return 0
-    console = Console()
+    console = wide_console()
     for app in chosen:
         console.print(f"[bold]{escape(app.name)}[/]  {escape(app.title)}")
         if app.missing:
@@ -76,7 +82,7 @@ def show_command(arguments: argparse.Namespace) -> int:
             content["graph"] = found.full_graph().to_json()
         print(json.dumps(content, indent=1, ensure_ascii=False))
         return 0
-    console = Console()
+    console = wide_console()
     console.print(f"[bold]{escape(found.name)}[/] ({found.kind}, version {found.version})\n\n{escape(found.doc)}\n")
     _ports_table(console, found)
     _params_table(console, found)

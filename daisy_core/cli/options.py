@@ -108,12 +108,14 @@ def add_options(parser: argparse.ArgumentParser, algorithm: Algorithm[..., Any])
             )
     params = parser.add_argument_group("parameters")
     options = flatten(algorithm)
-    short = [item.option.rpartition(".")[2] for item in options]
-    taken = {*algorithm.ports, *algorithm.parameters}
+    # the short name is for the parameters of what is run itself; those of its nodes are called by node
+    own = [item.option for item in options if item.option.partition(".")[0] in algorithm.parameters]
+    short = [name.rpartition(".")[2] for name in own]
+    taken = {*algorithm.ports, *algorithm.parameters, *RESERVED}
     for item in options:
         flags = [f"--{item.option}"]
         plain = item.option.rpartition(".")[2]
-        if "." in item.option and short.count(plain) == 1 and plain not in taken and plain not in RESERVED:
+        if "." in item.option and item.option in own and short.count(plain) == 1 and plain not in taken:
             flags.append(f"--{plain}")
         many = "list" in item.kind
         params.add_argument(
@@ -187,6 +189,12 @@ def collect_params(algorithm: Algorithm[..., Any], arguments: Mapping[str, Any])
         if word is not None or fields:
             base = _model_values(model, word) if word is not None else _default_values(item)
             found[name] = model(**{**base, **fields})
+        elif item.default is REQUIRED:
+            example = next(iter(model.model_fields))
+            raise ParameterError(
+                f"{algorithm.name}: the parameters '{name}' are required: give some, such as --{name}.{example}, "
+                f"or --{name} @file"
+            )
     return found
 
 

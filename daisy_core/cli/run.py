@@ -38,6 +38,7 @@ def run_command(words: Sequence[str]) -> int:
     inputs = collect_inputs(algorithm, arguments)
     params = collect_params(algorithm, arguments)
     out = _out_path(arguments["out"], algorithm)
+    _spare_inputs(out, rest)
     engine = WorkflowEngine(
         arguments["engine"], workers=arguments["workers"], runs=arguments["runs"] or default_root(), gpus=arguments["gpus"],
         checkpoint=arguments["checkpoint"], cache=arguments["cache"] or os.environ.get("DAISY_CACHE"),
@@ -109,6 +110,16 @@ def _out_path(text: str | None, algorithm: Algorithm[..., Any]) -> Path | None:
     if path.suffix not in known:
         raise DaisyError(f"--out {path}: {algorithm.name} can write {', '.join(known)}")
     return path
+
+
+def _spare_inputs(out: Path | None, words: Sequence[str]) -> None:
+    """Refuse to write the results over a file that the run reads."""
+    if out is None or not out.exists():
+        return
+    for index, word in enumerate(words):
+        read = Path(word.removeprefix("@").partition("::")[0]).expanduser()
+        if words[index - 1] != "--out" and read.is_file() and read.samefile(out):
+            raise DaisyError(f"--out {out} would overwrite a file that this run reads; choose another name")
 
 
 def watched(start: Callable[[Callable[[dict[str, Any]], None]], Run], console: Console) -> Run:
@@ -188,12 +199,16 @@ def _copy(run: Run, out: Path) -> None:
     registry.writer(run.workflow.signature.output, out.suffix)(run.result(), out)
 
 
+def _shown(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else repr(value)[:200]
+
+
 def _summarise(console: Console, name: str, value: Any) -> None:
     """Print what a person wants to know of a result: its parts, and every warning."""
     from ..datatypes import is_data, summary_rows
 
     if not is_data(value):
-        console.print(f"{name}: {escape(repr(value)[:200])}", highlight=False, soft_wrap=True)
+        console.print(f"{name}: {escape(_shown(value))}", highlight=False, soft_wrap=True)
         return
     for field, what, unit in summary_rows(value):
         if field not in ("warnings", "config"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import subprocess
+import os
 import sys
 
 from .. import registry
@@ -36,7 +36,4 @@ def ui_command(arguments: argparse.Namespace) -> int:
     words += ["--port", str(arguments.port)] if arguments.port else []
     words += [word for root in arguments.root or [] for word in ("--root", root)]
     words += ["--no-browser"] if arguments.no_browser else []
-    try:
-        return subprocess.call(words)
-    except KeyboardInterrupt:
-        return 0
+    os.execv(sys.executable, words)  # one process: signals reach the server itself

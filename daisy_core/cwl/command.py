@@ -7,14 +7,13 @@ import logging
 import os
 import subprocess
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from ..algorithm import TRACE, Algorithm
 from ..context import Resources, context
-from ..errors import Cancelled, ParameterError, RunError
+from ..errors import ParameterError, RunError
 from ..identity import digest, file_id
 from ..params import to_json
 from ..signature import REQUIRED, Parameter, Port, Signature
@@ -22,11 +21,11 @@ from .commandline import command_line
 from .document import Document
 from .files import FileContent, Layout, inside, place, with_contents
 from .outputs import collect
-from .ports import identifier, input_item, output_type
+from .ports import choices, identifier, input_item, output_type
+from .process import tail, wait
 from .references import evaluate, text_of
+from .tools import Native
 
-POLL = 0.02
-"""Seconds between two looks at whether the command has ended or its run was cancelled."""
 MIB = 2**20
 _LOG = logging.getLogger("daisy.cwl")
 
@@ -104,6 +103,25 @@ class CommandTool(Algorithm[..., Any]):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by content, so that another machine needs no document."""
         return _again, (self.document, self.name, self.as_ports, self.node_name)
+
+    def cwl_native(self) -> Native:
+        """Return the document for an export to CWL."""
+        content = {
+            key: value
+            for key, value in self.document.items()
+            if key not in ("where", "id", "cwlVersion", "hints") and value
+        }
+        document = {
+            "cwlVersion": "v1.2",
+            **content,
+            "inputs": _pruned(content.get("inputs")),
+            "outputs": _pruned(content.get("outputs")),
+        }
+        outputs = {key: (item["id"], _is_array_of_files(item["type"])) for key, item in self.outputs.items()}
+        if len(outputs) == 1:
+            outputs = {"result": next(iter(outputs.values()))}
+        inputs = {key: item["id"] for key, item in self.keys.items()}
+        return Native(f"{self.function.__name__}-{self.source_hash[:6]}", document, inputs, outputs)
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -225,8 +243,8 @@ class CommandTool(Algorithm[..., Any]):
                 raise RunError(
                     f"{self.where}: cannot start '{words[0]}': {problem.strerror}; is it installed and on the PATH?"
                 ) from None
-            status = _wait(process, seconds, self.where)
-        return status, _tail(error) or _tail(output)
+            status = wait(process, seconds, self.where)
+        return status, tail(error) or tail(output)
 
     def _environment(self, layout: Layout, scope: Mapping[str, Any]) -> dict[str, str]:
         made = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(layout.work), "TMPDIR": str(layout.temporary)}
@@ -256,48 +274,6 @@ def _again(document: Document, name: str, ports: frozenset[str], node_name: str)
     return CommandTool(document, name, ports).named(node_name)
 
 
-def _wait(process: subprocess.Popen[bytes], seconds: float, where: str) -> int:
-    """Wait for the end of a command; end it, and all that it started, when its run is cancelled or its time is over."""
-    end = time.monotonic() + seconds if seconds else None
-    cancelled = context().cancelled
-    try:
-        while True:
-            try:
-                return process.wait(POLL)
-            except subprocess.TimeoutExpired:
-                if cancelled is not None and cancelled():
-                    raise Cancelled(f"{where}: cancelled") from None
-                if end is not None and time.monotonic() > end:
-                    raise RunError(f"{where}: the command took longer than its time limit of {seconds:g} s") from None
-    finally:
-        if process.poll() is None:
-            _end(process)
-
-
-def _end(process: subprocess.Popen[bytes], grace: float = 2.0) -> None:
-    import signal
-
-    for kind in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, kind)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(grace)
-        except subprocess.TimeoutExpired:
-            continue
-        break
-
-
-def _tail(path: Path, size: int = 2000) -> str:
-    """Return the last lines of a file."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as handle:
-        handle.seek(max(0, path.stat().st_size - size))
-        return "\n".join(handle.read().decode(errors="replace").strip().splitlines()[-10:])
-
-
 def _is_file(kind: Any) -> bool:
     if isinstance(kind, list):
         return any(_is_file(item) for item in cast("list[Any]", kind))
@@ -324,6 +300,18 @@ def _resources(document: Document) -> Resources:
     cores, memory = asked.get("coresMin", asked.get("coresMax", 1)), asked.get("ramMin", asked.get("ramMax"))
     cpus = max(1, -int(-cores // 1)) if isinstance(cores, (int, float)) else 1
     return Resources(cpus=cpus, memory=f"{memory * MIB / 1e6:.0f} MB" if isinstance(memory, (int, float)) else None)
+
+
+def _pruned(items: Any) -> list[Document]:
+    return [{key: value for key, value in item.items() if value not in (None, [])} for item in items or ()]
+
+
+def _is_array_of_files(kind: Any) -> bool | None:
+    """True for an array of files, False for one file, None for what is no file."""
+    found = choices(kind)
+    if len(found) == 1 and isinstance(found[0], str):
+        return False if found[0] in ("File", "stdout", "stderr") else None
+    return True if len(found) == 1 and found[0].get("items") == "File" else None
 
 
 def _text(value: Any) -> str:

@@ -113,6 +113,8 @@ def _local(reference: str, base: Path, *, plain: bool = False) -> Path:
 def _find(content: Mapping[str, Any], part: str, path: Path) -> Mapping[str, Any]:
     graph = content.get("$graph")
     if graph is None:
+        if part and short(str(content.get("id", ""))) != part:
+            raise InputError(f"{path} has no process '#{part}'")
         return content
     known = {short(item["id"]): item for item in graph}
     wanted = part or ("main" if "main" in known else next(iter(known)) if len(known) == 1 else "")

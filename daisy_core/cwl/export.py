@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping
@@ -17,7 +16,7 @@ from ..params import to_json
 from ..workflow import Workflow
 from .steps import Held, Steps
 from .text import to_yaml
-from .tools import file_name, located, source, tool
+from .tools import document_name, file_name, located, native, source, tool
 from .types import SOURCE, Refused
 
 
@@ -56,15 +55,15 @@ def export(algorithm: Algorithm[..., Any] | str, folder: str | os.PathLike[str],
     """
     found = registry.find(algorithm) if isinstance(algorithm, str) else algorithm
     files: dict[str, Any] = {}
-    main = file_name(found.name)
+    main = file_name(document_name(found).removesuffix(".cwl"))
     if isinstance(found, Workflow):
         document = workflow_document(found, files, without=without, single=single, params=params)
     elif list(without) or list(single) or params:
         raise ParameterError(f"{found.name} is no workflow: 'without', 'single' and 'params' have no meaning for it")
     else:
         document = tool(found)
-        origin = source(found)
-        if origin.name:
+        origin = source(found) if native(found) is None else None
+        if origin is not None and origin.name:
             files[origin.name] = origin.text
     _write(Path(folder), {**files, main: document})
     return Path(folder) / main
@@ -90,16 +89,17 @@ def workflow_document(workflow: Workflow[..., Any], files: dict[str, Any], *, wi
         null = name in optional and port.default is None
         inputs[name] = Held(name, "items" if port.is_sequence and name not in one else "one", raw=True, null=null)
     document = Steps(workflow, graph, inputs, files).document()
-    _give_sources(document, sorted(name for name in files if name.endswith(".py")))
+    theirs = {name for name, made in files.items() if isinstance(made, Mapping) and SOURCE not in made["inputs"]}
+    _give_sources(document, sorted(name for name in files if name.endswith(".py")), theirs)
     return document
 
 
-def _give_sources(document: Mapping[str, Any], names: list[str]) -> None:
+def _give_sources(document: Mapping[str, Any], names: list[str], theirs: set[str]) -> None:
     """Hand the files that declare algorithms and data types to every step: a value may be of any of them."""
     for step in document["steps"].values() if names else ():
         if isinstance(step["run"], Mapping):
-            _give_sources(step["run"], names)
-        else:
+            _give_sources(step["run"], names, theirs)
+        elif step["run"] not in theirs:
             step["in"][SOURCE] = {"default": located(names)}
 
 
@@ -177,8 +177,3 @@ def _write(folder: Path, files: Mapping[str, Any]) -> None:
             os.replace(temporary, folder / name)
     except OSError as error:
         raise DaisyError(f"cannot write the CWL documents into {folder}: {error.strerror}") from error
-
-
-def plain(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a document as plain JSON data."""
-    return json.loads(json.dumps(document))

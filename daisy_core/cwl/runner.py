@@ -43,7 +43,7 @@ def program(runner: Runner) -> Path:
 
 
 def validate(file: str | os.PathLike[str]) -> str:
-    """Check a CWL document with ``cwltool --validate`` and return what it says.
+    """Check a CWL document with ``cwltool --validate`` and return what it says, warnings included.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def validate(file: str | os.PathLike[str]) -> str:
     )  # fmt: skip
     if done.returncode:
         raise InputError(f"{file} is not valid CWL:\n{_problems(done.stderr)}")
-    return done.stdout.strip()
+    return _problems(f"{done.stdout}\n{done.stderr}")
 
 
 def run(file: str | os.PathLike[str], job: str | os.PathLike[str] | Mapping[str, Any] | None = None, *, runner: Runner = "cwltool",

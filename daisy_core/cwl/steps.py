@@ -4,114 +4,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from dataclasses import replace
+from typing import Any, cast
 
-from ..algorithm import Algorithm
-from ..graph import Const, Graph, Node, Ref, Several
+from ..graph import Const, Node, Ref, Several
 from ..params import to_json
-from ..reading import readable
-from ..registry import reader
-from ..signature import REQUIRED, Parameter, Port, is_named_tuple, type_name
+from ..signature import REQUIRED, Parameter, Port, is_named_tuple
 from ..workflow import Workflow
-from .tools import file_inputs, file_name, header, helper, reading_tool, source, tool
-from .types import (
-    RANGE,
-    STEP,
-    Field,
-    Refused,
-    array_of,
-    fields,
-    marked,
-    optional_type,
-    outputs,
-    port_default,
-    port_item,
-)
-
-How = Literal["one", "items", "chunks"]
+from .links import Held, How, Links, Results
+from .tools import document_name, file_inputs, file_name, header, native, tool
+from .types import STEP, Field, Refused, array_of, fields, optional_type, outputs, port_default, port_item, short
 
 
-@dataclass(frozen=True)
-class Held:
-    """How a value lies in files while the workflow runs.
+class Steps(Links):
+    """Builds the Workflow document of one graph."""
 
-    Attributes
-    ----------
-    source : str or tuple of str
-        Where it comes from: an input or ``step/output``; several are put together.
-    how : {"one", "items", "chunks"}
-        In one file, in a file for each item, or in files with several items each.
-    raw : bool
-        The files are as the user gave them: their reader and its options are still to be applied.
-    fields : tuple of str
-        The field of the object in the file that is meant.
-    null : bool
-        It may be absent.
-    """
-
-    source: str | tuple[str, ...]
-    how: How
-    raw: bool = False
-    fields: tuple[str, ...] = ()
-    null: bool = False
-
-
-@dataclass(frozen=True)
-class Results:
-    """The outputs of a step by port; ``several`` where they are the fields of a NamedTuple."""
-
-    ports: Mapping[str, Held]
-    several: bool
-
-
-class Steps:
-    """Builds the Workflow document of one graph.
-
-    Parameters
-    ----------
-    workflow : Workflow
-        What the graph is of.
-    graph : Graph
-        Its graph for the given inputs.
-    inputs : mapping
-        How each given input arrives.
-    files : dict
-        Documents of the tools, by file name; new ones are added.
-    top : bool
-        The workflow is not inside another one.
-    """
-
-    def __init__(self, workflow: Workflow[..., Any], graph: Graph, inputs: Mapping[str, Held], files: dict[str, Any], *,
-                 top: bool = True) -> None:  # fmt: skip
-        self.workflow = workflow
-        self.graph = graph
-        self.held = dict(inputs)
-        self.files = files
-        self.top = top
-        self.inputs: dict[str, Any] = {}
-        self.steps: dict[str, Any] = {}
-        self.known: dict[str, Field] = {}
-        self.results: dict[str, Results] = {}
-        self.features: set[str] = set()
-
-    # -- the whole ----------------------------------------------------------------------------------------------
+    given: Results
+    """The outputs, once the document is built."""
 
     def document(self) -> dict[str, Any]:
-        """Return the document; its outputs are in :attr:`given`."""
+        """Return the document."""
         for name, held in self.held.items():
             self._declare_port(self.workflow.ports[name], held)
         preset = self.workflow.overrides if self.top else {}
         for name, item in self.graph.parameters.items():
             if name not in self.graph.structural:
                 self._declare(fields(name, item, preset.get(name, REQUIRED)))
-        self.to_read = {name for name, held in self.held.items() if held.raw and self._must_read(name)}
         for node_id in self.graph.order():
             self._node(self.graph.nodes[node_id], preset)
         found = self._outputs()
-        made: dict[str, Any] = header(
-            "Workflow", f"{self.workflow.name}, version {self.workflow.version}", self.workflow.doc
-        )
+        label = f"{document_name(self.workflow)}, version {self.workflow.version}"
+        made: dict[str, Any] = header("Workflow", label, self.workflow.doc)
         if self.features:
             made["requirements"] = {f"{name}FeatureRequirement": {} for name in sorted(self.features)}
         if not self.top:
@@ -131,126 +54,127 @@ class Steps:
             made["type"] = optional_type(made["type"])
         elif self.top and default is not REQUIRED and default is not None:
             made["default"] = default
-        self.inputs[port.name] = made
+        self.inputs[port.name] = {**made, "type": short(made["type"])}
         if held.raw:
             self.inputs.update(file_inputs(self.workflow, port))
 
     def _outputs(self) -> dict[str, Any]:
-        output = self.graph.output
+        output, where = self.graph.output, f"{self.graph.name}: output"
+        whole = isinstance(output, Ref) and not output.path and self.results[output.node or ""].several
         if isinstance(output, Ref):
-            results = self.results[output.node or ""]
-            whole = results.several and not output.path and all(held.how == "one" for held in results.ports.values())
-            found = dict(results.ports) if whole else {"result": self._resolve(output)}
-            self.given = Results(found, whole)
+            ports = self.results[output.node or ""].ports if whole else {"result": self.resolve(output, where)}
+            if whole and any(held.how != "one" for held in ports.values()):
+                self.resolve(output, where)  # says why a list of several outputs has no place
         else:
-            self.given = Results({name: self._resolve(ref) for name, ref in output.items()}, several=True)
-        ports = {name: self._plain(name, held) if self.top else held for name, held in self.given.ports.items()}
-        ids = {name: f"{name}.out" if name in self.inputs else name for name in ports}
-        self.given = Results(
-            {name: replace(held, source=ids[name]) for name, held in ports.items()}, self.given.several
-        )
+            ports = {name: self.resolve(ref, where) for name, ref in output.items()}
+        made = {name: self._plain(name, held) if self.top else held for name, held in ports.items()}
+        ids = {name: f"{name}.out" if name in self.inputs else name for name in made}
+        given = {name: replace(held, source=ids[name]) for name, held in made.items()}
+        self.given = Results(given, whole or not isinstance(output, Ref))
         return {
             ids[name]: {"type": "File" if held.how == "one" else "File[]", "outputSource": cast("str", held.source)}
-            for name, held in ports.items()
-        }  # fmt: skip
+            for name, held in made.items()
+        }
 
     def _plain(self, name: str, held: Held) -> Held:
-        """Return an output as one whole object in one file."""
-        if held.how != "one":
-            return self._gather(f"gather.{name}", held, name)
-        return self._select(f"select.{name}", held, name) if held.fields else held
+        """Return an output as one whole object in one file; files of others stay as they are."""
+        if held.how == "one":
+            return self.select(f"select.{name}", held, name)
+        return held if held.raw else self.gather(f"gather.{name}", held, name)
 
     # -- one node -----------------------------------------------------------------------------------------------
 
     def _node(self, node: Node, preset: Mapping[str, Any]) -> None:
+        if self._is_pick(node):
+            return
         taken = {*self.inputs, *self.workflow.signature.output_ports}
         step_id = f"{node.id}.step" if node.id in taken else node.id
-        bound = {name: self._bound(node, name) for name in node.inputs}
-        held = {name: found for name, found in bound.items() if found is not None}
+        held = {name: self._bound(node, name) for name in node.inputs if not _is_none(node, name)}
         if isinstance(node.algorithm, Workflow) and node.kind == "call":
             self._nested(step_id, node, held, preset)
         else:
             self._tool(step_id, node, held, preset)
 
-    def _bound(self, node: Node, name: str) -> Held | Const | None:
-        """Return what feeds a port; None where nothing does."""
+    def _is_pick(self, node: Node) -> bool:
+        """Take one output of a step with several, which in CWL is a link and needs no step."""
+        binding = node.inputs.get("value")
+        if node.algorithm.name != "core.field" or not isinstance(binding, Ref) or binding.node is None or binding.path:
+            return False
+        results, name = self.results[binding.node], node.params["name"]
+        if not results.several or not isinstance(name, Const):
+            return False
+        taken = {"result": results.ports[name.value]} if name.value in results.ports else {}
+        self.results[node.id] = Results(taken, several=False)
+        return True
+
+    def _bound(self, node: Node, name: str) -> Held | None:
+        """Return what feeds a port; None where it is a value that the workflow binds itself."""
         binding = node.inputs[name]
         where = f"{self.graph.name}: node '{node.id}' ({node.algorithm.name}), input '{name}'"
-        if isinstance(binding, Const):
-            return None if binding.value is None else binding
-        if isinstance(binding, Ref):
-            return self._resolve(binding, where)
-        items = [self._resolve(ref, where) for ref in binding.items]
-        if any(item.how != "one" for item in items):
-            raise Refused(
-                f"{where}: a list put together from sequences has no place in CWL; put it together in an algorithm"
-            )
-        made = [
-            self._select(f"select.{node.id}.{name}.{at}", item) if item.fields else item
-            for at, item in enumerate(items)
-        ]
-        self.features.add("MultipleInput")
-        return Held(tuple(cast("str", item.source) for item in made), "items")
+        if isinstance(binding, Several):
+            return self.together(binding, where, f"{node.id}.{name}")
+        return self.resolve(binding, where) if isinstance(binding, Ref) else None
 
-    def _resolve(self, ref: Ref, where: str = "") -> Held:
-        if ref.node is None:
-            held = self._read(ref.path[0]) if ref.path[0] in self.to_read else self.held[ref.path[0]]
-            return replace(held, fields=(*held.fields, *ref.path[1:]))
-        results, path = self.results[ref.node], ref.path
-        if results.several and not path:
-            raise Refused(
-                f"{where or self.graph.name}: takes all outputs of node '{ref.node}' as one object, which no file can hold; "
-                f"link them one by one: {', '.join(f'{ref.node}.{name}' for name in results.ports)}"
-            )
-        held = results.ports[path[0]] if results.several else results.ports["result"]
-        return replace(held, fields=(*held.fields, *(path[1:] if results.several else path)))
-
-    def _tool(self, step_id: str, node: Node, held: dict[str, Held | Const], preset: Mapping[str, Any]) -> None:
+    def _tool(self, step_id: str, node: Node, held: dict[str, Held | None], preset: Mapping[str, Any]) -> None:
         algorithm = node.algorithm
-        run, document = self._tool_of(algorithm)
-        use: dict[str, Any] = {"kind": node.kind} if node.kind == "reduce" else {}
+        theirs = native(algorithm)
+        run = file_name(document_name(algorithm))
+        if run not in self.files:
+            self.files[run] = tool(algorithm)
+            if theirs is None:
+                self.add_source(algorithm)
+        use: dict[str, Any] = {}
         step: dict[str, Any] = {"run": run, "in": {}}
         self._bind_params(node, step["in"], use, preset)
         how: How = "one"
         if node.kind == "map":
-            how = self._scatter(step, use, node, held)
+            how = self.scatter(step, use, node, held)
         elif node.kind == "reduce":
             use.update(lift=list(node.lifted), chunk=node.chunk)
         for name, value in held.items():
             port = algorithm.ports[name]
-            if isinstance(value, Held) and value.how != "one" and name not in node.lifted and not port.is_sequence:
-                value = self._gather(f"gather.{node.id}.{name}", value)
-            self._feed(step["in"], use, algorithm, port, value)
+            if value is not None and value.how != "one" and name not in node.lifted and not port.is_sequence:
+                value = self.gather(f"gather.{node.id}.{name}", value)
+            self._feed(step["in"], use, node, port, value)
+        if theirs is not None:
+            self._native(step_id, node, step, use, how)
+            return
         step["in"][STEP] = {"default": json.dumps(use)}  # as text: schema salad rewrites mappings even in defaults
-        found = outputs(algorithm, document["inputs"])
+        found = outputs(algorithm, self.files[run]["inputs"])
         self.steps[step_id] = {**step, "out": list(found.values())}
         several = is_named_tuple(algorithm.signature.output)
         self.results[node.id] = Results({name: Held(f"{step_id}/{key}", how) for name, key in found.items()}, several)
 
-    def _tool_of(self, algorithm: Algorithm[..., Any]) -> tuple[str, dict[str, Any]]:
-        run = file_name(algorithm.name)
-        if run not in self.files:
-            self.files[run] = tool(algorithm)
-            self._add_source(algorithm)
-        return run, self.files[run]
+    def _native(self, step_id: str, node: Node, step: dict[str, Any], use: Mapping[str, Any], how: How) -> None:
+        """Make the step of a tool that was CWL from the beginning: its own ids, its files as they are."""
+        theirs = native(node.algorithm)
+        assert theirs is not None
+        where = f"{self.graph.name}: node '{node.id}' ({node.algorithm.name})"
+        if use.get("values") or use.get("none"):
+            names = [*use.get("values", ()), *use.get("none", ())]
+            raise Refused(f"{where}: input '{names[0]}' is a value in a NeXus file of ours, which the tool cannot read")
+        found: dict[str, Held] = {}
+        for name, (key, is_list) in theirs.outputs.items():
+            if is_list is None:
+                continue
+            if is_list and how != "one":
+                raise Refused(f"{where}: output '{key}' is a list for each item; a list of lists has no place here")
+            found[name] = Held(f"{step_id}/{key}", "items" if is_list else how, raw=True)
+        ins = {theirs.inputs.get(key, key): link for key, link in step["in"].items()}
+        scatter = {"scatter": [theirs.inputs[key] for key in step["scatter"]]} if "scatter" in step else {}
+        self.steps[step_id] = {**step, "in": ins, **scatter, "out": [key for key, _ in theirs.outputs.values()]}
+        self.results[node.id] = Results(found, is_named_tuple(node.algorithm.signature.output))
 
-    def _add_source(self, algorithm: Algorithm[..., Any]) -> None:
-        found = source(algorithm)
-        if found.name:
-            self.files[found.name] = found.text
-
-    def _feed(
-        self, ins: dict[str, Any], use: dict[str, Any], algorithm: Algorithm[..., Any], port: Port, value: Held | Const
-    ) -> None:
+    def _feed(self, ins: dict[str, Any], use: dict[str, Any], node: Node, port: Port, value: Held | None) -> None:
         """Link one port of a tool, and say in ``use`` how its files are to be taken."""
-        if isinstance(value, Const):
-            ins[port.name] = {"default": to_json(value.value)}
+        if value is None:
+            ins[port.name] = {"default": to_json(cast("Const", node.inputs[port.name]).value)}
             return
-        ins[port.name] = _link(value)
+        ins[port.name] = value.link
         if value.null and port.default is not None:
             use.setdefault("none", []).append(port.name)
         if value.raw:
-            for key in file_inputs(algorithm, port):
+            for key in file_inputs(node.algorithm, port) if native(node.algorithm) is None else ():
                 outer = f"{value.source}{key[len(port.name) :]}"
                 if outer in self.inputs:
                     ins[key] = outer
@@ -258,99 +182,6 @@ class Steps:
         use.setdefault("values", []).append(port.name)
         if value.fields:
             use.setdefault("fields", {})[port.name] = list(value.fields)
-
-    # -- lifting ------------------------------------------------------------------------------------------------
-
-    def _scatter(self, step: dict[str, Any], use: dict[str, Any], node: Node, held: dict[str, Held | Const]) -> How:
-        """Scatter a map over files, or over ranges of the items in one file; return how its results lie in files."""
-        missing = [name for name in node.lifted if name not in held]
-        if missing:
-            raise Refused(f"{self.graph.name}: node '{node.id}': the lifted input '{missing[0]}' is absent")
-        self.features.add("Scatter")
-        kinds = {"items" if isinstance(value, Const) else value.how for name in node.lifted if (value := held[name])}
-        if kinds == {"one"}:
-            use["lift"] = list(node.lifted)
-            step["in"][RANGE] = self._ranges(node, cast("Held", next(held[name] for name in node.lifted)))
-            step["scatter"] = RANGE
-            return "chunks"
-        if kinds == {"chunks"} and len(node.lifted) == 1:
-            use["lift"] = list(node.lifted)
-            step["scatter"] = node.lifted[0]
-            return "chunks"
-        for name in node.lifted:
-            value = held[name]
-            if isinstance(value, Held) and value.how != "items":
-                held[name] = self._split(f"split.{node.id}.{name}", value)
-        step["scatter"] = list(node.lifted)
-        if len(node.lifted) > 1:
-            step["scatterMethod"] = "dotproduct"
-        return "items"
-
-    def _ranges(self, node: Node, held: Held) -> str:
-        ins: dict[str, Any] = {"file": held.source, "chunk": {"default": node.chunk}}
-        if held.raw:
-            ins["select"] = f"{held.source}.select"
-        elif held.fields:
-            ins["fields"] = {"default": list(held.fields)}
-        return self._helper(f"ranges.{node.id}", "daisy.ranges", ins, "ranges")
-
-    def _split(self, step_id: str, held: Held) -> Held:
-        if held.raw:
-            raise Refused(
-                f"{self.graph.name}: input '{held.source}' in one file is lifted beside items in files of their own; "
-                "give a file for each item"
-            )
-        ins = {"files": _link(held), **({"fields": {"default": list(held.fields)}} if held.fields else {})}
-        return Held(self._helper(step_id, "daisy.split", ins, "items"), "items")
-
-    def _gather(self, step_id: str, held: Held, name: str = "result") -> Held:
-        return Held(
-            self._helper(step_id, "daisy.gather", {"files": _link(held), "name": {"default": name}}, "value"), "one"
-        )
-
-    def _select(self, step_id: str, held: Held, name: str = "result") -> Held:
-        ins = {"file": held.source, "fields": {"default": list(held.fields)}, "name": {"default": name}}
-        return Held(self._helper(step_id, "daisy.select", ins, "value"), "one")
-
-    def _helper(self, step_id: str, name: str, ins: Mapping[str, Any], out: str) -> str:
-        self.files.setdefault(file_name(name), helper(name))
-        self.steps[step_id] = {"run": file_name(name), "in": dict(ins), "out": [out]}
-        return f"{step_id}/{out}"
-
-    # -- reading the inputs of the workflow --------------------------------------------------------------------
-
-    def _must_read(self, name: str) -> bool:
-        """True where an input is to be read by a step of its own, as an engine does: else each user reads it alike."""
-        port = self.workflow.ports[name]
-        if port.is_file or not readable(port.item):
-            return False
-        must = self.top and bool(marked(self.workflow, port))
-        for node in self.graph.nodes.values():
-            for user, ref in node.links():
-                if ref.node is None and ref.path[0] == name:
-                    other = node.algorithm.ports[user]
-                    must |= len(ref.path) > 1 or isinstance(node.inputs[user], Several) or not _read_alike(port, other)
-        if must and self.held[name].how == "one" and port.is_sequence:
-            raise Refused(
-                f"{self.workflow.name}: input '{name}' cannot be given as one file; give a file for each item"
-            )
-        return must
-
-    def _read(self, name: str) -> Held:
-        """Return an input as read by a step of its own."""
-        held, step_id = self.held[name], f"read.{name}"
-        if step_id not in self.steps:
-            port = self.workflow.ports[name]
-            run = file_name(f"{self.workflow.name}.read-{name}")
-            self.files[run] = reading_tool(self.workflow, port)
-            self._add_source(self.workflow)
-            mine = [key for key in self.files[run]["inputs"] if self.top or key == name or key.startswith(f"{name}.")]
-            there = [key for key in mine if key in self.inputs]
-            self.steps[step_id] = {"run": run, "in": {key: key for key in there}, "out": ["value"]}
-            if held.how == "items":
-                self.features.add("Scatter")
-                self.steps[step_id]["scatter"] = name
-        return replace(held, source=f"{step_id}/value", raw=False)
 
     # -- parameters and nested workflows -----------------------------------------------------------------------
 
@@ -383,12 +214,11 @@ class Steps:
                 binding = node.params.get(name)
                 if isinstance(binding, Ref):
                     raise Refused(
-                        f"{self.graph.name}: node '{node.id}': parameter '{name}' decides the structure of {node.algorithm.name} "
-                        f"and must be settled for CWL; declare '{binding.path[0]}' Param(structural=True)"
+                        f"{self.graph.name}: node '{node.id}': parameter '{name}' decides the structure of "
+                        f"{node.algorithm.name} and must be settled for CWL; declare '{binding.path[0]}' Param(structural=True)"
                     )
-                found[name] = (
-                    binding.value if isinstance(binding, Const) else node.algorithm.overrides.get(name, item.default)
-                )
+                value = node.algorithm.overrides.get(name, item.default)
+                found[name] = binding.value if isinstance(binding, Const) else value
         return found
 
     def _link_param(
@@ -405,7 +235,7 @@ class Steps:
             if field.nullable and field.default not in (None, REQUIRED):
                 use.setdefault("none", []).append(field.id)
 
-    def _nested(self, step_id: str, node: Node, held: dict[str, Held | Const], preset: Mapping[str, Any]) -> None:
+    def _nested(self, step_id: str, node: Node, held: dict[str, Held | None], preset: Mapping[str, Any]) -> None:
         """Make a step of a nested workflow: its document stands inside, made for what arrives here."""
         inner = cast("Workflow[..., Any]", node.algorithm)
         ins: dict[str, Any] = {}
@@ -413,9 +243,9 @@ class Steps:
         arriving: dict[str, Held] = {}
         for name, value in held.items():
             port = inner.ports[name]
-            self._feed(ins, {}, inner, port, value)
-            how = ("items" if port.is_sequence else "one") if isinstance(value, Const) else value.how
-            arriving[name] = Held(name, how) if isinstance(value, Const) else replace(value, source=name)
+            self._feed(ins, {}, node, port, value)
+            bound = Held(name, "items" if port.is_sequence else "one")
+            arriving[name] = bound if value is None else replace(value, source=name)
         nested = Steps(inner, inner.graph(arriving, self._structural(node)), arriving, self.files, top=False)
         document = nested.document()
         self.features.add("Subworkflow")
@@ -425,14 +255,9 @@ class Steps:
         self.results[node.id] = Results(ports, nested.given.several)
 
 
-def _link(held: Held) -> Any:
-    if isinstance(held.source, tuple):
-        return {"source": list(held.source), "linkMerge": "merge_nested"}
-    return held.source
-
-
-def _read_alike(left: Port, right: Port) -> bool:
-    return reader(left.item) is reader(right.item) and type_name(left.item) == type_name(right.item)
+def _is_none(node: Node, name: str) -> bool:
+    binding = node.inputs[name]
+    return isinstance(binding, Const) and binding.value is None
 
 
 def _set_param(name: str, item: Parameter, value: Any, ins: dict[str, Any], use: dict[str, Any]) -> None:

@@ -11,6 +11,8 @@ from typing import Any, cast
 from ..errors import DaisyError, InputError
 
 _PLAIN = re.compile(r"[A-Za-z_][\w./+-]*\Z", re.ASCII)
+_TYPE = re.compile(r"[A-Za-z]+(\[\])?\?\Z|[A-Za-z]+\[\]\Z", re.ASCII)
+"""The short form of a CWL type, which needs no quotes where it stands alone."""
 _NOT_TEXT = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 _ESCAPED = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _BLOCK = re.compile(r"[\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\n]+\Z")
@@ -47,7 +49,8 @@ def _entry(key: str, item: Any, indent: str) -> list[str]:
         return [key, *_lines(item, indent + "  ")]
     if isinstance(item, str) and "\n" in item and item[0] not in " \n" and item[-1] != "\n" and _BLOCK.match(item):
         return [f"{key} |-", *(f"{indent}  {line}".rstrip() for line in item.split("\n"))]
-    return [f"{key} {_flow(item)}"]
+    plain = isinstance(item, str) and _TYPE.match(item)
+    return [f"{key} {item if plain else _flow(item)}"]
 
 
 def _is_block(value: Any) -> bool:

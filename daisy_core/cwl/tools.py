@@ -34,6 +34,7 @@ from .types import (
     port_item,
     port_type,
     reader_fields,
+    short,
 )
 
 RAM = 2048
@@ -49,6 +50,40 @@ class Source:
     arguments: tuple[str, ...] = ()
     name: str = ""
     text: bytes = b""
+
+
+@dataclass(frozen=True)
+class Native:
+    """An algorithm that is a CWL tool of its own; it says so by a method ``cwl_native()`` that returns this.
+
+    Attributes
+    ----------
+    name : str
+        For its file.
+    document : mapping
+        The CommandLineTool.
+    inputs : mapping
+        Its input ids by port and parameter.
+    outputs : mapping
+        Output ids by port, with True for an array of files, False for one file, None for what is no file.
+    """
+
+    name: str
+    document: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, tuple[str, bool | None]]
+
+
+def native(algorithm: Algorithm[..., Any]) -> Native | None:
+    """Return what an algorithm says of itself as a CWL tool; None for one that is run by ours."""
+    says = getattr(algorithm, "cwl_native", None)
+    return None if says is None else says()
+
+
+def document_name(algorithm: Algorithm[..., Any]) -> str:
+    """Return the name of the document of an algorithm: its own, without folders for what came from a file."""
+    theirs = native(algorithm)
+    return theirs.name if theirs is not None else algorithm.name.rpartition("/")[2]
 
 
 def file_name(name: str, suffix: str = ".cwl") -> str:
@@ -69,6 +104,9 @@ def tool(algorithm: Algorithm[..., Any]) -> dict[str, Any]:
     Refused
         If an input cannot be read from a file, or an output not be written to one.
     """
+    theirs = native(algorithm)
+    if theirs is not None:
+        return dict(theirs.document)
     inputs: dict[str, Any] = {}
     for port in algorithm.ports.values():
         inputs.update(port_inputs(algorithm, port))
@@ -84,15 +122,15 @@ def tool(algorithm: Algorithm[..., Any]) -> dict[str, Any]:
     return {**made, "inputs": inputs, "outputs": found}
 
 
-def reading_tool(owner: Algorithm[..., Any], port: Port) -> dict[str, Any]:
+def reading_tool(owner: Algorithm[..., Any], port: Port, *, optional: bool) -> dict[str, Any]:
     """Return the tool that reads a file for an input of a workflow, with the parameters that are defaults of its reader."""
-    item = Port(port.name, port.item, None)
+    item = Port(port.name, port.item, None if optional else REQUIRED)
     inputs = port_inputs(owner, item)
     chosen = set(marked(owner, port).values())
     inputs.update({field.id: field.as_input("option") for field in all_fields(owner) if field.id in chosen})
     made = _command(owner, ["--read", port.name], inputs)
     label = f"read '{port.name}' of {owner.name}"
-    found = {"value": {"type": "File?", "outputBinding": {"glob": f"{port.name}.nxs"}}}
+    found = {"value": {"type": "File?" if optional else "File", "outputBinding": {"glob": f"{port.name}.nxs"}}}
     return {**made, "label": label, "inputs": inputs, "outputs": found}
 
 
@@ -112,13 +150,14 @@ def port_inputs(owner: Algorithm[..., Any], port: Port) -> dict[str, Any]:
         made["type"] = optional_type(made["type"])
     elif default is not REQUIRED:
         made["default"] = default
+    made["type"] = short(made["type"])
     return {port.name: made, **file_inputs(owner, port)}
 
 
 def file_inputs(owner: Algorithm[..., Any], port: Port) -> dict[str, Any]:
     """Return what can be said about the files of a port beside the files themselves."""
     item = port_item(owner.name, port)
-    if item != "File":
+    if item != "File" or port.is_file:
         return {}
     doc = "Name of the object or path of the dataset in the file, where it has several."
     return {

@@ -59,9 +59,9 @@ class Field:
         In CWL null means the default. So a tool leaves a default to the algorithm where None is a value too, a workflow
         inside another one has none (the outer one gives every value), and options of readers and marks are never required.
         """
-        made: dict[str, Any] = {"type": self.type, "doc": self.doc}
+        made: dict[str, Any] = {"type": short(self.type), "doc": self.doc}
         if of == "option":
-            made["type"] = optional_type(self.type)
+            made["type"] = short(optional_type(self.type))
         elif of != "inner" and self.default is not REQUIRED and self.default is not None:
             if of == "tool" and self.nullable:
                 made["doc"] = f"{self.doc}; by default {self.default}"
@@ -74,6 +74,18 @@ def optional_type(cwl: Any) -> Any:
     """Return a CWL type that allows null as well."""
     choices = cast("list[Any]", cwl) if isinstance(cwl, list) else [cwl]
     return cwl if "null" in choices else ["null", *choices]
+
+
+def short(cwl: Any) -> Any:
+    """Return a type in CWL's short form where it has one: ``double?``, ``File[]``."""
+    if isinstance(cwl, Mapping):
+        content = cast("Mapping[str, Any]", cwl)
+        plain = set(content) == {"type", "items"} and isinstance(content["items"], str)
+        return f"{content['items']}[]" if plain else content
+    if not isinstance(cwl, list):
+        return cwl
+    found = [short(item) for item in cast("list[Any]", cwl)]
+    return f"{found[1]}?" if len(found) == 2 and found[0] == "null" and isinstance(found[1], str) else found
 
 
 def one_of(choices: Sequence[Any]) -> Any:

@@ -13,7 +13,7 @@ from ..errors import InputError, RunError
 from ..reading import FileInput, readable, reading
 from ..signature import Port, type_name
 from .declaration import STREAMS, Output, Tool
-from .files import files_folder, keep
+from .files import KeptFile, files_folder, keep
 from .process import shown
 from .stage import Staged
 
@@ -31,18 +31,31 @@ def collect(tool: Tool, values: Mapping[str, Any], staged: Staged, tail: tuple[s
         If one cannot be read.
     """
     params = {name: values[name] for name in tool.parameters}
-    found: dict[str, Any] = {}
-    kept: Path | None = None
-    for name, item in tool.outputs.items():
-        port = Port(name, item.type)
-        paths = _paths(tool, port, item, staged, tail)
-        if port.is_file and paths:
-            kept = kept or files_folder(tool.name)
-            made = [keep(path, kept / name) for path in paths]
-        else:
-            made = [_value(tool, port, item, path, params) for path in paths]
-        found[name] = made if port.is_sequence else (made[0] if made else None)
-    return found
+    ports = {name: Port(name, item.type) for name, item in tool.outputs.items()}
+    paths = {name: _paths(tool, port, tool.outputs[name], staged, tail) for name, port in ports.items()}
+    found = {
+        name: [_value(tool, port, tool.outputs[name], path, params) for path in paths[name]]
+        for name, port in ports.items()
+        if not port.is_file
+    }
+    found.update(_kept(tool, {name: paths[name] for name, port in ports.items() if port.is_file}))
+    return {
+        name: found[name] if port.is_sequence else (found[name][0] if found[name] else None)
+        for name, port in ports.items()
+    }
+
+
+def _kept(tool: Tool, paths: Mapping[str, list[Path]]) -> dict[str, list[Any]]:
+    """Move the files that are results themselves to where they stay; one that is two results stays once."""
+    if not any(paths.values()):
+        return {name: [] for name in paths}
+    folder = files_folder(tool.name)
+    done: dict[Path, KeptFile] = {}
+    for name, items in paths.items():
+        for path in items:
+            if path not in done:
+                done[path] = keep(path, folder / name)
+    return {name: [done[path] for path in items] for name, items in paths.items()}
 
 
 def _paths(tool: Tool, port: Port, item: Output, staged: Staged, tail: tuple[str, ...]) -> list[Path]:

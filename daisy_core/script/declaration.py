@@ -296,9 +296,9 @@ def groups_of(owner: str, command: str | Sequence[str | Sequence[str]], *, shell
     """
     if isinstance(command, str):
         if not shell:
+            words = ", ".join(f'"{word}"' for word in command.split()[:2])
             raise WorkflowError(
-                f'{owner}: the command is one text; give a list of words, ["{'", "'.join(command.split()[:3])}", ...], '
-                "or say shell=True if a shell must read it"
+                f"{owner}: the command is one text; give a list of words, [{words}, ...], or say shell=True if a shell must read it"
             )
         return ((command,),)
     return tuple((group,) if isinstance(group, str) else tuple(group) for group in command)

@@ -118,7 +118,7 @@ class Container(Environment):
 
     def launch(self, argv: Sequence[str], env: Mapping[str, str], folder: Path, files: Sequence[Path]) -> Launch:
         """Return the call of the container runtime."""
-        runtime = self.runtime or next(name for name in RUNTIMES if shutil.which(name))
+        runtime = self.runtime or next(item for item in RUNTIMES if shutil.which(item))
         if runtime in ("apptainer", "singularity"):
             return Launch(self._apptainer(runtime, argv, env, folder, files), dict(os.environ))
         name = f"daisy-{secrets.token_hex(6)}"
@@ -139,7 +139,7 @@ class Container(Environment):
             image = f"docker://{image}"
         return [*words, image, *argv]
 
-    def _docker(self, runtime: Runtime, name: str, argv: Sequence[str], env: Mapping[str, str], folder: Path,
+    def _docker(self, runtime: str, name: str, argv: Sequence[str], env: Mapping[str, str], folder: Path,
                 files: Sequence[Path]) -> list[str]:  # fmt: skip
         words = [runtime, "run", "--rm", "--init", "--interactive", "--name", name, "--workdir", str(folder)]
         words += [] if self.network else ["--network", "none"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -286,7 +285,8 @@ def script(
     >>> count.parameters, list(count.ports)
     ({}, ['text'])
     """
-    caller = sys._getframe(1).f_globals  # noqa: SLF001
+    frame = inspect.currentframe()
+    caller: Mapping[str, Any] = frame.f_back.f_globals if frame is not None and frame.f_back is not None else {}
     folder = Path(here if here is not None else Path(caller.get("__file__") or "x").parent).absolute()
     tool = Tool(
         name, version, groups_of(name, command, shell=shell),

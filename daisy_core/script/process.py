@@ -57,11 +57,15 @@ class Ended:
     @property
     def how(self) -> str:
         """The end in words: ``exit status 3``, ``SIGSEGV``."""
-        if self.status >= 0:
-            return f"exit status {self.status}"
+        number = (
+            -self.status if self.status < 0 else self.status - 128
+        )  # a shell tells of the signals of its children so
+        name = ""
         with contextlib.suppress(ValueError):
-            return signal.Signals(-self.status).name
-        return f"signal {-self.status}"
+            name = signal.Signals(number).name
+        if self.status < 0:
+            return name or f"signal {number}"
+        return f"exit status {self.status}{f' ({name})' if name else ''}"
 
 
 @dataclass
@@ -251,7 +255,7 @@ class _Running:
         import selectors
 
         if not self._open:
-            time.sleep(wait)
+            time.sleep(min(wait, 0.002))  # both outputs are closed: it is about to end
             return
         with selectors.DefaultSelector() as selector:
             for number in self._open:

@@ -116,8 +116,14 @@ def _rows(found: Comparison, result: PDFResult) -> list[tuple[str, str, str]]:
             f"{found.lattice:.5f} ± {found.lattice_sigma:.5f} Å",
             f"truth {found.true_lattice:.5f} Å ({off:+.1e})",
         ),
+        (
+            "distance from the truth",
+            f"{(found.lattice - found.true_lattice) / found.lattice_sigma:+.1f} sigma",
+            "sigma has counting noise only",
+        ),
+        ("scale of G(r)", f"{found.scale:.3f}", "the ad hoc correction has no absolute scale"),
         ("Rw of the refined model", f"{found.fit.rw:.4f}", "nickel, fitted to the reduced G(r)"),
-        ("mean sigma of G(r)", f"{sigma:.4f} 1/Å^2", "from counting statistics"),
+        ("mean sigma of G(r)", f"{found.scale * sigma:.4f} 1/Å^2", "counting statistics, same scale as the plot"),
     ]
 
 
