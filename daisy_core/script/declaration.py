@@ -301,7 +301,11 @@ def groups_of(owner: str, command: str | Sequence[str | Sequence[str]], *, shell
                 f"{owner}: the command is one text; give a list of words, [{words}, ...], or say shell=True if a shell must read it"
             )
         return ((command,),)
-    return tuple((group,) if isinstance(group, str) else tuple(group) for group in command)
+    groups = [cast("Sequence[Any]", group) if isinstance(group, (list, tuple)) else [group] for group in command]
+    strange = [word for group in groups for word in group if not isinstance(word, str)]
+    if strange:
+        raise WorkflowError(f"{owner}: {strange[0]!r} in the command is not text; write numbers in quotes too")
+    return tuple(tuple(group) for group in groups)
 
 
 def input_of(owner: str, name: str, value: Any) -> Input:

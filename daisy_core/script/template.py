@@ -71,8 +71,6 @@ def parse(owner: str, text: str) -> Word:
     WorkflowError
         If the braces do not match.
     """
-    if not isinstance(text, str):
-        raise WorkflowError(f"{owner}: {text!r} in the command is not text; write numbers in quotes too")
     parts: list[Part] = []
     try:
         for literal, name, spec, conversion in string.Formatter().parse(text):
