@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 from .. import registry
 from ..algorithm import Algorithm
 from ..context import Resources, context
-from ..errors import ParameterError, RunError, WorkflowError
+from ..errors import DaisyError, ParameterError, RunError, WorkflowError
 from ..identity import digest
 from ..markers import Param
 from ..signature import REQUIRED, Parameter, Signature
@@ -31,12 +31,15 @@ class ScriptAlgorithm(Algorithm[..., Any]):
     ----------
     tool : Tool
         The declaration.
+    file : Path or None
+        The TOML file that it was read from.
     """
 
     kind = "script"
 
-    def __init__(self, tool: Tool, module: str = __name__) -> None:
+    def __init__(self, tool: Tool, module: str = __name__, file: Path | None = None) -> None:
         self.tool = tool
+        self.file = file
         super().__init__(_function(tool, module), name=tool.name, version=tool.version, resources=tool.resources)
 
     @functools.cached_property
@@ -51,11 +54,11 @@ class ScriptAlgorithm(Algorithm[..., Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by declaration, so that any process can make it again."""
-        return _remade, (self.tool, self.function.__module__, self.node_name)
+        return _remade, (self.tool, self.function.__module__, self.file, self.node_name)
 
 
-def _remade(tool: Tool, module: str, node_name: str) -> ScriptAlgorithm:
-    made = ScriptAlgorithm(tool, module)
+def _remade(tool: Tool, module: str, file: Path | None, node_name: str) -> ScriptAlgorithm:
+    made = ScriptAlgorithm(tool, module, file)
     return made if made.node_name == node_name else made.named(node_name)
 
 
@@ -299,12 +302,27 @@ def script(
     return declare(tool, str(caller.get("__name__", __name__)))
 
 
-def declare(tool: Tool, module: str) -> ScriptAlgorithm:
-    """Make and register the algorithm of a tool."""
-    made = ScriptAlgorithm(tool, module)
+def declare(tool: Tool, module: str = __name__, file: Path | None = None) -> ScriptAlgorithm:
+    """Make and register the algorithm of a tool.
+
+    Raises
+    ------
+    DaisyError
+        If another file declares another tool under its name.
+    """
+    made = ScriptAlgorithm(tool, module, file)
+    for known in registry.known():
+        if known.name == made.name and isinstance(known, ScriptAlgorithm) and _contradicts(known, made):
+            raise DaisyError(f"algorithm '{tool.name}' is declared by both {known.file} and {file}; give one of them another name")
     _ = made.param_model  # refuses what is not JSON, and wrong defaults
     registry.register(made)
     return made
+
+
+def _contradicts(known: ScriptAlgorithm, made: ScriptAlgorithm) -> bool:
+    """True for two files that are both there and say different things; a copy of a file is the same tool."""
+    two = known.file is not None and made.file is not None and known.file != made.file and known.file.exists()
+    return two and known.tool.identity() != made.tool.identity()
 
 
 def _parameter(owner: str, name: str, value: Any) -> Parameter:

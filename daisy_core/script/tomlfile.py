@@ -48,7 +48,7 @@ def from_toml(path: str | Path) -> ScriptAlgorithm:
         raise DaisyError(f"cannot read the tool {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WorkflowError(f"{path} is not a TOML file: {error}") from None
-    return declare(_Reader(str(path)).tool(content, file), str(file))
+    return declare(_Reader(str(path)).tool(content, file), file=file)
 
 
 class _Reader:

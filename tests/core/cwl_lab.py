@@ -223,3 +223,65 @@ def shrink(curve: Curve, *, factor: float = 0.25) -> Curve:
 def apply(curve: Curve, function: Callable[[Array], Array]) -> Curve:
     """Take what no file can hold."""
     return Curve(curve.x, function(curve.y))
+
+
+class Small(NamedTuple):
+    """The outputs of ``small``."""
+
+    sum: Array
+    length: float
+
+
+@workflow(version="1")
+def small(frame: Frame, frames: Sequence[Frame], *, npt: int = 6, gain: float = 0.5) -> Small:
+    """A nested workflow, a map, a fold and a projection."""
+    curve = reduce_frame(frame, frames, npt=npt)
+    curves = profile.named("again").map(frames, npt=npt)
+    return Small(total.reduce(curves, chunk=2, gain=gain), norm(curve.y))
+
+
+@workflow(version="1")
+def of_stack(frames: Sequence[Frame], *, npt: int = 6) -> Array:
+    """A map over the frames of one file."""
+    return total.reduce(profile.map(frames, npt=npt, over="frame", chunk=2), chunk=2)
+
+
+@workflow(version="1")
+def branching(
+    frame: Frame, mask: Mask | None = None, *, smooth: Annotated[bool, Param("Smooth", structural=True)] = False
+) -> Curve:
+    """The graph depends on a parameter, and on whether there is a mask."""
+    curve = profile(frame) if mask is None else scaled.named("masked")(profile(frame, mask))
+    return scaled.named("smooth")(curve) if smooth else curve
+
+
+@workflow(version="1")
+def whole_tuple(curve: Curve) -> float:
+    """Hands two outputs on as one."""
+    return unpack(fit(curve))
+
+
+@algorithm(version="1")
+def unpack(fit: Fit) -> float:
+    """Take a NamedTuple."""
+    return fit.scale
+
+
+@algorithm(version="1")
+def huge(*, number: int = 2**70) -> int:
+    """Have a default beyond 64 bits."""
+    return number
+
+
+@algorithm(version="1")
+def opaque(curve: Curve) -> Callable[[], None]:
+    """Give what no file can hold."""
+    raise NotImplementedError
+
+
+@algorithm(version="1")
+def grouped(
+    *, recipes: tuple[Recipe, ...] = (Recipe(),), window: Window | None = None, table: dict[str, float] = {}
+) -> str:  # noqa: B006, B008
+    """Parameters that CWL cannot spell out."""
+    return f"{[item.mode for item in recipes]} {window} {table}"
