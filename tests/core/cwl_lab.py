@@ -130,7 +130,7 @@ def describe(file: File, words: Sequence[str] = ("a", "b"), anything: Any = None
 
 
 @algorithm(version="1")
-class total(Reduction[Array, Curve, Array]):  # noqa: N801 - used like a function
+class total(Reduction[Array, Curve, Array]):
     """Sum curves."""
 
     def __init__(self, *, gain: Annotated[float, Param("Gain", ge=0)] = 1.0) -> None:
@@ -281,7 +281,10 @@ def opaque(curve: Curve) -> Callable[[], None]:
 
 @algorithm(version="1")
 def grouped(
-    *, recipes: tuple[Recipe, ...] = (Recipe(),), window: Window | None = None, table: dict[str, float] = {}
-) -> str:  # noqa: B006, B008
+    *,
+    recipes: tuple[Recipe, ...] = (Recipe(),),
+    window: Window | None = None,
+    table: dict[str, float] = {},  # noqa: B006
+) -> str:
     """Parameters that CWL cannot spell out."""
     return f"{[item.mode for item in recipes]} {window} {table}"
