@@ -309,3 +309,98 @@ def test_configurations_that_contradict_themselves_are_refused(options: dict[str
     config = PDFConfig(**{"composition": "Ni", "qmin": 0.4, **options})
     with pytest.raises(ParameterError, match=says):
         pair_distribution(pattern(), config=config)
+
+
+# Data that are silently wrong
+
+
+@pytest.mark.parametrize("run", [slice(400, 406), slice(700, 701)])
+def test_bins_without_pixels_are_mentioned(run: slice) -> None:
+    holed = nickel_like()
+    holed[run] = 0
+    assert warned(reduced(pattern(i=holed)), "are exactly zero, those around them are not")
+    background = np.full(Q.size, 20.0)
+    background[run] = 0
+    assert warned(reduced(pattern(), pattern(i=background, source="air")), "air: ")
+
+
+def test_zeros_of_few_counts_are_left_alone() -> None:
+    counts = np.random.default_rng(2).poisson(nickel_like(scale=3 / 100))
+    assert np.count_nonzero(counts == 0) > 20
+    assert not warned(reduced(pattern(i=counts)), "exactly zero")
+
+
+@pytest.mark.parametrize("hot", [1e6, 1e9, 1e12])
+def test_one_hot_bin_is_mentioned(hot: float) -> None:
+    i = nickel_like(scale=1.0)
+    i[700] = hot
+    assert warned(reduced(pattern(i=i)), "stands alone")
+    assert not warned(reduced(pattern()), "stands alone")
+
+
+def test_scale_of_low_counts_is_too_small_as_the_warning_says() -> None:
+    clean = nickel_like(scale=0.5)
+    rng = np.random.default_rng(3)
+    results = [reduced(pattern(i=drawn, sigma=np.sqrt(clean))) for drawn in rng.poisson(clean, (20, Q.size))]
+    assert all(warned(result, "counts are low") for result in results)
+    share = reduced(pattern(i=clean)).scale / np.mean([result.scale for result in results]) - 1
+    said = [int(note.split("about ")[1].split("%")[0]) for note in results[0].warnings if "counts are low" in note]
+    assert said[0] == pytest.approx(100 * share, rel=0.25)
+    assert not warned(reduced(pattern(sigma=np.sqrt(nickel_like()))), "counts are low")
+
+
+def test_polynomial_that_takes_off_the_peaks_is_mentioned() -> None:
+    assert warned(reduced(pattern(), rpoly=5.0), "reaches the bond lengths of Ni")
+    assert not warned(reduced(pattern(), rpoly=1.5), "bond lengths")
+
+
+@pytest.mark.parametrize("where", ["nowhere", "beyond"])
+def test_uncertainties_that_are_zero_where_used_are_left_out(where: str) -> None:
+    sigma = np.where((Q > 24) & (where == "beyond"), 1.0, 0.0)
+    result = reduced(pattern(sigma=sigma), qmaxinst=20.0)
+    assert result.gr.sigma is None
+    assert warned(result, "uncertainties are all zero")
+    above = reduced(pattern(sigma=np.where(Q > 24, 1.0, 0.0)), qmax=20.0, rpoly=0.0).gr.sigma
+    assert above is not None
+    assert not above.any()
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e250])
+def test_any_unit_of_the_intensities_gives_the_same_g(unit: float) -> None:
+    np.testing.assert_allclose(reduced(pattern(i=unit * nickel_like())).gr.g, reduced(pattern()).gr.g, atol=1e-9)
+
+
+def test_intensities_beyond_the_range_of_numbers_are_refused() -> None:
+    with pytest.raises(InputError, match="too small to be scaled"):
+        reduced(pattern(i=1e-313 * nickel_like()))
+
+
+def test_range_of_fewer_than_ten_points_is_refused() -> None:
+    with pytest.raises(InputError, match="points lie between qmin"):
+        reduced(pattern(), qmin=10.0, qmax=10.1)
+
+
+@pytest.mark.parametrize("q", [np.linspace(30, 40, 200), np.linspace(0.01, 0.3, 200)])
+def test_background_of_another_range_is_refused(q: np.ndarray) -> None:
+    with pytest.raises(InputError, match="does not overlap"):
+        reduced(pattern(), pattern(q, np.ones(200)))
+
+
+@pytest.mark.parametrize("dtype", [complex, str])
+def test_numbers_that_are_not_real_are_refused(dtype: type) -> None:
+    with pytest.raises(InputError, match="must be real numbers"):
+        reduced(pattern(i=nickel_like().astype(dtype)))
+    with pytest.raises(InputError, match="must be real numbers"):
+        reduce_many(Q, nickel_like()[None].astype(dtype), config=PDFConfig(composition="Ni"))
+
+
+def test_every_pattern_of_a_series_is_checked() -> None:
+    config = PDFConfig(composition="Ni", qmin=0.4)
+    rows = np.vstack([nickel_like()] * 3)
+    short, negative = rows.copy(), rows.copy()
+    short[1, -200:] = 0
+    negative[2, 500:] *= -0.01
+    with pytest.raises(InputError, match="pattern 1 of the series is zero above"):
+        reduce_many(Q, short, config=config)
+    with pytest.raises(InputError, match="pattern 2 of the series are negative"):
+        reduce_many(Q, negative, config=config)

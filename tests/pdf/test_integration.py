@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -310,3 +313,27 @@ def test_an_image_is_not_changed():
     image, dark = made.image.astype(np.float64), np.ones(SHAPE)
     image.flags.writeable = dark.flags.writeable = False
     integrate(image, made.geometry, None, dark)
+
+
+THREADS = """
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+from daisy_core import replace
+from daisy_pdf import integrate
+from daisy_pdf.data import Geometry
+
+geometry = Geometry(0.2, 0.02, 0.02, 1e-4, 1e-4, 0.2)
+image = np.random.default_rng(0).poisson(100, (500, 500))
+several = [replace(geometry, distance=0.2 + 0.01 * (number % 4)) for number in range(8)]
+with ThreadPoolExecutor(8) as pool:
+    together = list(pool.map(lambda one: integrate(image, one, npt=300).intensity, several))
+assert all(np.array_equal(a, integrate(image, one, npt=300).intensity) for a, one in zip(together, several))
+"""
+
+
+def test_threads_may_integrate_before_anything_is_cached():
+    """A process of its own, where nothing was imported or made yet: pyFAI alone ends with a segmentation fault."""
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -125,6 +125,11 @@ class TestSimulatedImages:
         quiet = integrate(made.image[::-1], made.geometry, npt=200, orientation=False)
         assert not any("sharper" in note for note in quiet.warnings)
 
+    def test_the_advice_holds_for_an_image_that_was_flipped_already(self):
+        advice = orientation_check(exposure().image[::-1], exposure().geometry).advice()
+        assert "--image.flip vertical, or without the flip if it was given one" in advice
+        assert "--backgrounds.flip vertical" in advice
+
     def test_a_mask_of_another_shape(self):
         with pytest.raises(InputError, match="the mask has the shape"):
             orientation_check(exposure().image, exposure().geometry, np.zeros((3, 3)))

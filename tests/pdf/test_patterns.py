@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from daisy_core import InputError
 from daisy_pdf.io import read_pattern
 from daisy_pdf.io.headers import read_header
+from daisy_pdf.textfile import read_text
 
 Q = np.arange(0.5, 25.0, 0.05)
 I = 1000 * np.exp(-Q / 8) + 10  # noqa: E741 - the field's letter
@@ -253,3 +255,26 @@ def test_missing_file_and_folder_are_named(tmp_path: Path) -> None:
 def test_results_are_not_mistaken_for_patterns(shared_data: Path, file: str, what: str) -> None:
     with pytest.raises(InputError, match=rf"holds {what}\("):
         read_pattern(shared_data / "pdf" / "lab6_msujas" / file, dataformat="QA")
+
+
+def test_file_with_fewer_points_than_its_header_announces_is_refused(write: Write) -> None:
+    with pytest.raises(InputError, match="announces 490 points but 300"):
+        read_pattern(write(Q[:300], I[:300], head="a title\nQ (Inverse Angstroms)\nIntensity\n       490\n"))
+
+
+@pytest.mark.parametrize("lost", [3, 9])
+def test_file_that_ends_inside_its_last_number_is_mentioned(tmp_path: Path, lost: int) -> None:
+    whole = "".join(f"  {q:.6e}  {i:.6e}\n" for q, i in zip(Q, I, strict=True))
+    path = tmp_path / "cut.chi"
+    path.write_text(whole[:-lost], encoding="utf-8")
+    assert "may be cut" in read_pattern(path, dataformat="QA").warnings[0]
+    path.write_text(whole[:-1], encoding="utf-8")
+    assert read_pattern(path, dataformat="QA").warnings == ()
+
+
+def test_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.chi")
+    with pytest.raises(InputError, match="pipe"):
+        read_pattern(tmp_path / "pipe.chi")
+    with pytest.raises(InputError, match="not a regular file"):
+        read_text(tmp_path / "pipe.chi")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from daisy_core import replace
 from daisy_pdf.adhoc import pair_distribution
 from daisy_pdf.compare import rw
 from daisy_pdf.config import PDFConfig
@@ -82,3 +83,39 @@ def test_published_nickel_carries_an_uncertainty_everywhere(shared_data: Path) -
         assert sigma is not None
         assert np.all(np.isfinite(sigma))
         assert np.all(sigma[1:] > 0)
+
+
+@pytest.mark.parametrize(
+    ("taken_as", "says"),
+    [
+        ("Q for 2theta", "farther than neighbours in Ni"),
+        ("Q for 2theta of a long wavelength", "closer than atoms of Ni come"),
+        ("2theta for Q in 1/nm", "closer than atoms of Ni come"),
+        ("2theta for Q", "closer than atoms of Ni come"),
+    ],
+)
+def test_first_peak_where_no_neighbour_is_betrays_the_unit(shared_data: Path, taken_as: str, says: str) -> None:
+    pattern = read_pattern(shared_data / "pdf/ni_pdfttp/Ni.chi")
+    q = {
+        "Q for 2theta": 4 * np.pi / 0.1835957 * np.sin(np.radians(pattern.q) / 2),
+        "Q for 2theta of a long wavelength": 4 * np.pi / 0.5 * np.sin(np.radians(pattern.q) / 2),
+        "2theta for Q in 1/nm": pattern.twotheta / 10,
+        "2theta for Q": pattern.twotheta,
+    }[taken_as]
+    result = pair_distribution(replace(pattern, q=q), config=PDFConfig(composition="Ni", qmin=0.5))
+    assert any(says in note for note in result.warnings)
+
+
+@pytest.mark.parametrize("published", CASES)
+def test_published_data_raise_no_false_alarm(shared_data: Path, published: str) -> None:
+    notes = " ".join(reduce_as_published(shared_data / "pdf", published, CASES[published]).warnings)
+    for alarm in (
+        "closer than",
+        "farther than",
+        "exactly zero",
+        "stands alone",
+        "counts are low",
+        "bond lengths",
+        "cut",
+    ):
+        assert alarm not in notes

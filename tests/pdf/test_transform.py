@@ -174,3 +174,8 @@ def test_rw_is_zero_for_equal_curves_and_one_for_nothing() -> None:
         rw(curve, curve[1:])
     with pytest.raises(InputError, match="zero"):
         rw(curve, np.zeros(50))
+
+
+def test_window_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ParameterError, match="no window 'hann'"):
+        window(np.linspace(0, 20, 50), 20.0, ("lorch", "hann"))

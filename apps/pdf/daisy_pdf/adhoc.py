@@ -88,10 +88,13 @@ def pair_distribution(
     intensity = prepared.interpolate(pattern.intensity) - prepared.background
     notes += [*prepared.warnings, *checks.negative_share(intensity, q)]
     stages = operator.stages(intensity)
-    notes += checks.first_peak(r, stages.g)
+    normalised = intensity * operator.per_atom / np.abs(intensity).max()
+    notes += [*checks.hot_point(q, normalised), *checks.first_peak(r, stages.g)]
+    notes += checks.peaks(r, stages.g, prepared.config)
     scale, errors, sigma = float(stages.scale), None, None
     if prepared.covariance is not None:
         errors = np.sqrt(prepared.covariance.diagonal())
+        notes += checks.low_counts(normalised, (errors * operator.per_atom / np.abs(intensity).max()) ** 2)
         sigma = gr_sigma(operator, scale, prepared.covariance)
     kept = q[: operator.used]
     return PDFResult(
@@ -136,13 +139,33 @@ def reduce_many(
     InputError
         If the data cannot be reduced.
     """
-    intensities = np.atleast_2d(np.asarray(intensities, float))
+    intensities = np.atleast_2d(_real(intensities, "the series", "intensities"))
     if not np.all(np.isfinite(intensities)):
         raise InputError("the series holds NaN or infinite intensities; leave those points out of all patterns first")
     pattern, _ = _valid(Pattern(q, intensities.mean(axis=0), source="the series"))
     prepared = prepare(pattern, backgrounds, config=config)
     on_grid = prepared.interpolate(intensities) - prepared.background
+    _check_rows(pattern.q, intensities, on_grid, prepared.config)
     return prepared.operator.r.values, prepared.operator.apply(on_grid, workers=workers)
+
+
+def _check_rows(q: Array, intensities: Array, on_grid: Array, config: PDFConfig) -> None:
+    """Refuse a series that holds a pattern which alone would be refused, or reduced over another range of Q."""
+    end = q.size - 1 - np.argmax(intensities[:, ::-1] != 0, axis=1)
+    ends = np.where(np.any(intensities != 0, axis=1), q[end], 0.0)
+    short = ends < (config.qmaxinst or 0.0) - ROUNDED
+    if short.any():
+        row = int(np.argmax(short))
+        raise InputError(
+            f"pattern {row} of the series is zero above Q = {ends[row]:.4g} 1/Å, before the others end; lower qmaxinst to "
+            "that, or leave the pattern out"
+        )
+    negative = (on_grid < 0).mean(axis=1) > 0.5
+    if negative.any():
+        raise InputError(
+            f"most intensities of pattern {int(np.argmax(negative))} of the series are negative after background "
+            "subtraction; lower bgscale, or leave the pattern out"
+        )
 
 
 def prepare(pattern: Pattern, backgrounds: Sequence[Pattern] = (), *, config: PDFConfig) -> Prepared:
@@ -177,11 +200,17 @@ def prepare(pattern: Pattern, backgrounds: Sequence[Pattern] = (), *, config: PD
     config = config.model_copy(update={"qmaxinst": qmaxinst, "qmax": qmax})
     grid = q_grid(pattern.q, config.qmin, qmaxinst)
     operator = pdf_operator(grid, config)
+    if operator.used < 10:
+        raise InputError(f"only {operator.used} points lie between qmin = {config.qmin:g} and qmax = {qmax:g} 1/Å")
     notes += [*more, *checks.leading_data(config, pattern.q, pattern.intensity, grid.step, name)]
+    notes += checks.holes(pattern.q, pattern.intensity, grid, name)
     notes += [*checks.sampling(grid, qmax, operator.r), *operator.warnings]
 
     interpolate = Interpolation(pattern.q, grid)
     covariance = None if pattern.sigma is None else interpolate.covariance(pattern.sigma)
+    if covariance is not None and not covariance.diagonal().any():
+        covariance = None
+        notes.append(f"{name}: the uncertainties are all zero in the range of Q that is used; they were left out")
     background = np.zeros(grid.count)
     for other, scale in zip(others, config.bgscale, strict=False):
         onto = Interpolation(other.q, grid)
@@ -195,8 +224,8 @@ def prepare(pattern: Pattern, backgrounds: Sequence[Pattern] = (), *, config: PD
 def _valid(pattern: Pattern) -> tuple[Pattern, list[str]]:
     """Return the pattern in float64 without NaN points, and its warnings; refuse what is no pattern."""
     name = pattern.source or "the pattern"
-    q, intensity = np.asarray(pattern.q, float), np.asarray(pattern.intensity, float)
-    sigma = None if pattern.sigma is None else np.asarray(pattern.sigma, float)
+    q, intensity = _real(pattern.q, name, "Q"), _real(pattern.intensity, name, "intensities")
+    sigma = None if pattern.sigma is None else _real(pattern.sigma, name, "uncertainties")
     notes = list(pattern.warnings)
     good = np.isfinite(q) & np.isfinite(intensity) & (True if sigma is None else np.isfinite(sigma))
     if not good.any():
@@ -216,6 +245,14 @@ def _valid(pattern: Pattern) -> tuple[Pattern, list[str]]:
     if sigma is not None and np.any(sigma < 0):
         raise InputError(f"{name}: some uncertainties are negative")
     return replace(pattern, q=q, intensity=intensity, sigma=sigma, warnings=tuple(notes)), notes
+
+
+def _real(values: Any, name: str, what: str) -> Array:
+    """Return the numbers in float64; a complex or text array is none."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{name}: {what} must be real numbers, not {array.dtype}")
+    return array.astype(float, copy=False)
 
 
 def _scales(config: PDFConfig, count: int, notes: list[str]) -> tuple[float, ...]:
@@ -238,6 +275,11 @@ def _common_end(config: PDFConfig, pattern: Pattern, others: Sequence[Pattern], 
     last = float(pattern.q[filled[-1]]) if filled.size else 0.0
     end = last if config.qmaxinst is None else min(config.qmaxinst, last)
     for other in others:
+        if other.q[-1] <= max(config.qmin, float(pattern.q[0])) or other.q[0] >= end:
+            raise InputError(
+                f"{other.source or 'a background'} covers Q = {other.q[0]:.4g} to {other.q[-1]:.4g} 1/Å and does not overlap "
+                "with the range of the sample that is used; is it in another unit?"
+            )
         if other.q[-1] < end - ROUNDED:
             end = float(other.q[-1])
             notes.append(
@@ -253,6 +295,7 @@ def _background_notes(other: Pattern, grid: Grid, sample_has_sigma: bool) -> Ite
     filled = np.flatnonzero(other.intensity)
     if filled.size == 0:
         raise InputError(f"{name}: all intensities are zero; leave this background out")
+    yield from checks.holes(other.q, other.intensity, grid, name)
     if other.q[filled[-1]] < grid.stop - ROUNDED:
         yield f"{name} is zero above Q = {other.q[filled[-1]]:.4g} 1/Å: nothing is subtracted there"
     if other.q[0] - grid.start > 2 * grid.step:

@@ -6,6 +6,7 @@ integrators share a buffer.
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -18,6 +19,9 @@ from .data import Geometry
 
 Array = NDArray[Any]
 Split = Literal["no", "bbox", "full"]
+
+# pyFAI and the numexpr below it crash when two threads describe a geometry at once, and a cache lets both miss.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 class Sums(NamedTuple):
@@ -113,12 +117,14 @@ def binning(
     ParameterError
         If no pixel lies between ``qmin`` and ``qmax``.
     """
-    return _binning(_numbers(geometry), shape, npt, split, (solidangle, polarization), (qmin, qmax))
+    with _ONE_AT_A_TIME:
+        return _binning(_numbers(geometry), shape, npt, split, (solidangle, polarization), (qmin, qmax))
 
 
 def q_of_pixels(geometry: Geometry, shape: tuple[int, ...]) -> Array:
     """Return Q (1/Å) at the centre of each pixel, shape (y, x), read-only."""
-    return _integrator(_numbers(geometry), shape)[1]
+    with _ONE_AT_A_TIME:
+        return _integrator(_numbers(geometry), shape)[1]
 
 
 def _numbers(geometry: Geometry) -> tuple[float, ...]:

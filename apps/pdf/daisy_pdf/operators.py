@@ -79,9 +79,12 @@ class PDFOperator:
         Raises
         ------
         InputError
-            If a pattern has no positive scale.
+            If a pattern has no positive scale, or one beyond the range of numbers.
         """
-        normalised = intensity * self.per_atom
+        # Counts in any unit: their squares must neither overflow nor vanish.
+        largest = np.abs(intensity).max(axis=-1)
+        unit = np.where(largest > 0, largest, 1.0)
+        normalised = intensity / unit[..., None] * self.per_atom
         overlap, power = normalised @ self.self_scattering, np.einsum("...q,...q->...", normalised, normalised)
         if np.any(~(overlap > 0)):
             which = f" of pattern {int(np.argmin(np.atleast_1d(overlap > 0)))}" if np.ndim(overlap) else ""
@@ -89,7 +92,13 @@ class PDFOperator:
                 f"the intensities{which} are zero or negative on the whole, so they cannot be scaled to the scattering of the "
                 "sample's atoms; lower bgscale, or check that sample and background were not exchanged"
             )
-        return overlap / power
+        with np.errstate(over="ignore"):
+            scale = overlap / power / unit
+        if not np.all(np.isfinite(scale)):
+            raise InputError(
+                f"the intensities are too small to be scaled (largest {np.max(largest):.3g}); give them in counts"
+            )
+        return scale
 
     def stages(self, intensity: Array, *, workers: int = 1) -> Stages:
         """Return all functions from I(Q) at the nodes, background already subtracted, to G(r)."""

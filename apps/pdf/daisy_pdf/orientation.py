@@ -38,10 +38,12 @@ class OrientationCheck(NamedTuple):
         turns = ["transposed"] * self.transpose
         turns += {"none": [], "both": ["flipped both ways"]}.get(self.flip, [f"flipped {self.flip}ly"])
         options = ["--image.transpose true"] * self.transpose + [f"--image.flip {self.flip}"] * (self.flip != "none")
+        given, what = " ".join(options), "the flip" if self.flip != "none" else "transposing"
+        background = f" (backgrounds alike: {given.replace('--image.', '--backgrounds.')})"
         times = f"{self.gain:.2g}x" if self.gain < 99 else "more than 99x"
         return (
             f"rings are {times} sharper if the image is {' and '.join(turns)}: the geometry may be for that orientation; "
-            f"read the image with {' '.join(options)}, or calibrate it as it is"
+            f"read the image with {given}, or without {what} if it was given one{background}; or calibrate the image as it is"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -20,10 +21,14 @@ def read_text(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     InputError
-        If the path is missing, a folder, unreadable, empty or not text.
+        If the path is missing, a folder, a pipe, unreadable, empty or not text.
     """
     path = Path(path)
     try:
+        kind = path.stat().st_mode
+        # Reading from a pipe or a device would wait, perhaps for ever.
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            raise InputError(f"{path} is not a regular file (a pipe or a device?); save the data in a file first")
         raw = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the name and the folder ({path.absolute().parent})") from None

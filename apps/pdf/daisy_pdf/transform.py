@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daisy_core import InputError
+from daisy_core import InputError, ParameterError
 
 from .grid import Array, Grid
 
@@ -141,6 +141,11 @@ def window(q: Array, qmax: float, names: Sequence[str]) -> Array:
         transform of a sphere [2]_, with x = 4.4934 Q/qmax so that it falls to zero at qmax. ``cosine``:
         ``(1 + cos(pi Q/qmax))/2``.
 
+    Raises
+    ------
+    ParameterError
+        If a name is none of these.
+
     References
     ----------
     .. [1] E. Lorch, J. Phys. C 2, 229 (1969), doi:10.1088/0022-3719/2/2/305
@@ -155,6 +160,8 @@ def window(q: Array, qmax: float, names: Sequence[str]) -> Array:
             product *= _sphere(_FIRST_ZERO_OF_J1 * u)
         elif name == "cosine":
             product *= 0.5 * (1 + np.cos(np.pi * u))
+        elif name != "step":
+            raise ParameterError(f"there is no window '{name}'; take step, lorch, revised_lorch or cosine")
     return product
 
 

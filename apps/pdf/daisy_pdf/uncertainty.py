@@ -79,7 +79,7 @@ def _kernel_variance(operator: PDFOperator, of_f: Any) -> Array:
     entries = coo_array(of_f[:used, :used])
     row, column = entries.coords
     values = entries.data * operator.kernel[row] * operator.kernel[column]
-    by_difference = np.bincount(np.abs(row - column), values).astype(float)
+    by_difference = np.bincount(np.abs(row - column), values, minlength=1).astype(float)
     by_sum = np.bincount(row + column, values, minlength=2 * used - 1).astype(float)
     differences = chirp_z(Grid(0.0, step, by_difference.size), operator.r).cosine(by_difference)
     sums = chirp_z(Grid(2 * operator.q.start, step, by_sum.size), operator.r).cosine(by_sum)

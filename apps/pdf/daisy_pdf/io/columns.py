@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,11 +14,15 @@ from daisy_pdf.textfile import read_text
 
 
 class Columns(NamedTuple):
-    """The numbers of a text file, ``(rows, columns)``, the lines above them, and the line number of each row."""
+    """The numbers of a text file, ``(rows, columns)``, the lines above them, and the line number of each row.
+
+    ``cut`` says that the file ends in the middle of a line, as a copy does that was interrupted.
+    """
 
     header: tuple[str, ...]
     numbers: NDArray[np.float64]
     lines: NDArray[np.intp]
+    cut: bool = False
 
 
 class _Block(NamedTuple):
@@ -26,6 +31,7 @@ class _Block(NamedTuple):
     lines: list[int]
 
 
+_NUMERIC = re.compile(r"[-+\d\s.,;eE]+")
 _COMMENTS = ("#", "!", "%", ";", "//")
 
 
@@ -46,7 +52,8 @@ def read_columns(path: str | os.PathLike[str]) -> Columns:
         If there are no two columns of numbers, or rows of another width are more than a header can hold.
     """
     name = os.fspath(path)
-    lines = read_text(path).splitlines()
+    text = read_text(path)
+    lines = text.splitlines()
     blocks = _blocks(lines)
     wide = [block for block in blocks if block.width >= 2]
     if not wide:
@@ -58,7 +65,14 @@ def read_columns(path: str | os.PathLike[str]) -> Columns:
     best = max(wide, key=lambda block: len(block.rows))
     _refuse_ragged(wide, best, name)
     header = tuple(line.strip() for line in lines[: best.lines[0]])
-    return Columns(header, np.array(best.rows), np.array(best.lines) + 1)
+    cut = not text.endswith(("\n", "\r")) and _is_cut(lines, best)
+    return Columns(header, np.array(best.rows), np.array(best.lines) + 1, cut)
+
+
+def _is_cut(lines: list[str], block: _Block) -> bool:
+    """Whether the last line is a row of numbers shorter than all those before it: many whole files end without a newline."""
+    before = [len(lines[number].rstrip()) for number in block.lines[-20:] if number < len(lines) - 1]
+    return bool(before) and _NUMERIC.fullmatch(lines[-1]) is not None and len(lines[-1].rstrip()) < min(before)
 
 
 def _blocks(lines: list[str]) -> list[_Block]:

@@ -13,9 +13,10 @@ from daisy_pdf.config import DataFormat
 from daisy_pdf.data import Pattern
 from daisy_pdf.grid import Array
 
-from .columns import check_axis, read_columns
+from .columns import Columns, check_axis, read_columns
 from .headers import Header, read_header
 
+_CUT = "{}: the file ends in the middle of its last line, whose number may be cut; was the copy interrupted?"
 _FUNCTIONS = {"G": "G(r)", "g": "g(r)", "R": "R(r)", "S": "S(Q)", "F": "F(Q)"}
 
 
@@ -60,7 +61,7 @@ def read_pattern(
     ------
     InputError
         If the file cannot be read as a pattern: missing, binary, one column, NaN, an axis that does not increase, all
-        intensities zero, a unit that is unknown or contradicts the header, a Q range that no instrument has.
+        intensities zero, fewer points than announced, a unit that is unknown or contradicts the header, a Q range that no instrument has.
 
     Examples
     --------
@@ -77,6 +78,7 @@ def read_pattern(
     if header.function:
         raise InputError(f"{path} holds {_FUNCTIONS[header.function]}, not intensities; give the measured pattern")
     check_axis(columns, str(path), "the first column")
+    _refuse_missing_rows(columns, path)
     if len(columns.numbers) < 10:
         raise InputError(f"{path} has only {len(columns.numbers)} points; a pattern has hundreds")
     x, intensity = columns.numbers[:, 0].copy(), columns.numbers[:, 1].copy()
@@ -85,7 +87,7 @@ def read_pattern(
     if np.any(x < 0):
         raise InputError(f"{path}: the first column starts at {x[0]:g}; Q or 2theta cannot be negative")
     kind = _dataformat(header, dataformat, path)
-    notes: list[str] = []
+    notes = [_CUT.format(name)] if columns.cut else []
     if kind == "twotheta":
         known = _wavelength_of_angles(header, wavelength, path, notes)
         q = _q_from_angles(x, known, twothetazero, path)
@@ -95,6 +97,16 @@ def read_pattern(
     check_q_range(float(q[np.flatnonzero(intensity)[-1]]), str(path))
     sigma = _sigma(columns.numbers, path, notes)
     return Pattern(q, intensity, sigma, known, source=name, warnings=tuple(notes))
+
+
+def _refuse_missing_rows(columns: Columns, path: Path) -> None:
+    """Compare with the number of points that fit2d writes alone in the line above them."""
+    last = columns.header[-1] if columns.header else ""
+    if last.isdecimal() and int(last) > len(columns.numbers):
+        raise InputError(
+            f"{path}: the header announces {int(last)} points but {len(columns.numbers)} are there; the file is cut short: "
+            "copy it again"
+        )
 
 
 def _dataformat(header: Header, asked: DataFormat | None, path: Path) -> str:
