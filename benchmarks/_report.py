@@ -61,7 +61,7 @@ def claim(
         "peer": round(statistics.median(peer), 6),
         "unit": unit,
         "ratio": round(ratio, 4),
-        "rounds": len(ratios),
+        "rounds": [round(each, 4) for each in ratios],
         "demand": f"{sign} {limit:g}",
         "holds": holds,
         "load": round(load, 2),

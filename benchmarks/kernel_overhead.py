@@ -261,7 +261,8 @@ def bound(name: str, ours: Sequence[float], unit: str, demand: tuple[str, float]
     compare = {"<": operator.lt, "<=": operator.le}[sign]
     load, value = os.getloadavg()[0], statistics.median(ours)
     holds = None if load > 1.5 and not cpu_time else compare(value, limit)
-    record = {"claim": name, "ours": round(value, 6), "peer": None, "unit": unit, "ratio": None, "rounds": len(ours),
+    rounds = [round(each, 6) for each in ours]
+    record = {"claim": name, "ours": round(value, 6), "peer": None, "unit": unit, "ratio": None, "rounds": rounds,
               "demand": f"{sign} {limit:g} {unit}", "holds": holds, "load": round(load, 2)}  # fmt: skip
     print(json.dumps(record), flush=True)
 

@@ -202,9 +202,9 @@ class Algorithm(Generic[P, R]):
         """Return the JSON schema of the parameters, nested ones included."""
         return {**self.param_model.model_json_schema(), "title": self.name}
 
-    @functools.cached_property
+    @property
     def source_hash(self) -> str:
-        """Hash of the source text, part of the identity: an edited function never gives an old answer."""
+        """Hash of source text and constants read, part of the identity: an edited function never gives an old answer."""
         from .identity import source_hash
 
         return source_hash(self.function)

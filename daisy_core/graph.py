@@ -10,7 +10,7 @@ from typing import Any, Literal, Union
 from . import registry
 from .algorithm import Algorithm
 from .errors import WorkflowError
-from .signature import REQUIRED, Parameter, field_type, item_type, mismatch, type_name
+from .signature import REQUIRED, Parameter, field_type, item_type, mismatch, takes_plain, type_name
 
 FORMAT = 1
 """Version of the workflow JSON."""
@@ -244,6 +244,10 @@ def _check_ports(graph: Graph, node: Node) -> None:
         if isinstance(binding, Const):
             if binding.value is None and ports[name].required:
                 raise WorkflowError(f"{where}: input '{name}' ({type_name(ports[name].annotation)}) is missing")
+            if binding.value is not None and not takes_plain(binding.value, node.takes(name)):
+                raise WorkflowError(
+                    f"{where}: input '{name}' ({type_name(node.takes(name))}) cannot be {binding.value!r}"
+                )
             continue
         wanted = node.takes(name)
         if isinstance(binding, Several):

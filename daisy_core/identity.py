@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, entry_points, packages_distributions, version
@@ -13,6 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from .code import what_it_is_made_of
 from .datatypes import fields_of, is_data
 from .params import to_json
 
@@ -32,13 +32,8 @@ def digest(value: Any) -> str:
 
 
 def source_hash(function: Callable[..., Any]) -> str:
-    """Return the hash of a function's source text, or of its byte code where there is no source."""
-    try:
-        text = inspect.getsource(function)
-    except (OSError, TypeError):
-        code = getattr(function, "__code__", None)
-        text = repr((code.co_code, code.co_consts)) if code else repr(function)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    """Return the hash of a function (or class): its source text, and the constants and helpers that it reads."""
+    return hashlib.sha256("\0".join(what_it_is_made_of(function)).encode()).hexdigest()[:16]
 
 
 @functools.cache
@@ -77,11 +72,7 @@ def value_id(value: Any) -> str:
 
 def _feed(hasher: Any, value: Any) -> None:
     if isinstance(value, np.ndarray):
-        array = np.ascontiguousarray(cast("Any", value))
-        hasher.update(f"array {array.dtype.str} {array.shape}".encode())
-        if array.dtype.hasobject:
-            raise TypeError("an array of Python objects has no identity; use a numeric dtype")
-        hasher.update(memoryview(cast("Any", array)).cast("B") if array.size else b"")
+        _feed_array(hasher, cast("Any", value))
     elif is_data(value):
         hasher.update(f"data {type(value).__daisy_type__}".encode())
         for name in fields_of(type(value)):
@@ -92,6 +83,14 @@ def _feed(hasher: Any, value: Any) -> None:
         hasher.update(f"list {len(items)}".encode())
         for item in items:
             _feed(hasher, item)
+    elif isinstance(value, Mapping):
+        pairs = sorted(
+            cast("Mapping[Any, Any]", value).items(), key=lambda pair: (type(pair[0]).__name__, repr(pair[0]))
+        )
+        hasher.update(f"mapping {len(pairs)}".encode())
+        for key, item in pairs:
+            _feed(hasher, key)
+            _feed(hasher, item)
     else:
         try:
             hasher.update(f"{type(value).__name__} {canonical(value)}".encode())
@@ -99,6 +98,19 @@ def _feed(hasher: Any, value: Any) -> None:
             import pickle
 
             hasher.update(pickle.dumps(value))
+
+
+def _feed_array(hasher: Any, value: Any) -> None:
+    """Feed dtype (with field names), shape, bytes, and the mask where there is one."""
+    kind = value.dtype.descr if value.dtype.names else value.dtype.str
+    hasher.update(f"array {kind} {value.shape}".encode())
+    if value.dtype.hasobject:
+        raise TypeError("an array of Python objects has no identity; use a numeric dtype")
+    plain = np.ascontiguousarray(value)
+    hasher.update(memoryview(cast("Any", plain.reshape(-1).view(np.uint8))) if value.size else b"")
+    if isinstance(value, np.ma.MaskedArray):
+        hasher.update(f"masked {value.fill_value!r}".encode())
+        _feed_array(hasher, np.ma.getmaskarray(value))
 
 
 def file_id(path: Path) -> dict[str, Any]:

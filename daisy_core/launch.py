@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +85,53 @@ def _only_in_memory(described: Any) -> bool:
 def execute(folder: RunFolder) -> int:
     """Run what a prepared folder asks for; return the exit status."""
     engine, algorithm, inputs, params = prepared(folder)
-    run = engine.submit(algorithm, inputs, params, context=folder.request()["context"], folder=folder)
-    run.wait()
+    with cancelling(inline=engine.kind == "inline") as started:
+        run = started(engine.submit(algorithm, inputs, params, context=folder.request()["context"], folder=folder))
+        run.wait()
     return 0 if run.state == "succeeded" else 1
+
+
+@contextlib.contextmanager
+def cancelling(*, inline: bool) -> Generator[Callable[[Run], Run]]:
+    """Cancel a run on SIGTERM and SIGHUP, from before it starts, so that it ends cancelled and not lost.
+
+    Parameters
+    ----------
+    inline : bool
+        The run goes on in this thread: it is interrupted as by Ctrl-C, because nobody has the run before it ends.
+
+    Yields
+    ------
+    callable
+        Takes the started run, and gives it back.
+    """
+    runs: list[Run] = []
+    asked = threading.Event()
+
+    def stop(*_: object) -> None:
+        asked.set()
+        for run in runs:
+            run.cancel()
+        if inline and not runs:
+            raise KeyboardInterrupt
+
+    def started(run: Run) -> Run:
+        runs.append(run)
+        if asked.is_set():
+            run.cancel()
+        return run
+
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in names] if threading.current_thread() is threading.main_thread() else []
+    # what is ignored stays ignored: nohup
+    before = {
+        number: signal.signal(number, stop) for number in numbers if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield started
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def resume(folder: RunFolder, *, listen: Callable[[dict[str, Any]], None] | None = None) -> Run:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +18,8 @@ from .errors import DaisyError, InputError
 from .params import model_of, to_json
 
 _KIND = "daisy_type"
+IN_MEMORY_BELOW = 256 * 1024**2
+"""Files with fewer bytes of arrays are made in memory and written at once."""
 
 
 def write(
@@ -37,31 +41,62 @@ def write(
     DaisyError
         If an object is of a kind that the format has no place for, or the file cannot be written.
     """
-    import h5py
-
     for name in objects:
         check_name(name)
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        with h5py.File(temporary, "w") as handle:
-            handle.attrs.update({"NX_class": "NXroot", "default": "entry", "creator": "daisy-suite"})
-            entry: Any = handle.create_group("entry", track_order=True)
-            entry.attrs["NX_class"] = "NXentry"
-            for name, value in objects.items():
-                _write(entry, name, value, name)
-            _lead_to_first_data(entry)
-            if provenance is not None:
-                process: Any = entry.create_group("provenance")
-                process.attrs["NX_class"] = "NXprocess"
-                process["program"] = "daisy-suite"
-                process["record"] = json.dumps(to_json(provenance), ensure_ascii=False)
+        _write_file(temporary, objects, provenance)
         os.replace(temporary, target)
     except OSError as error:
         raise DaisyError(f"cannot write {target}: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
     return target
+
+
+def _write_file(path: Path, objects: Mapping[str, Any], provenance: Mapping[str, Any] | None) -> None:
+    """Write a file; a small one is made in memory, because HDF5 brings down the process when the disk fills under it."""
+    import h5py
+
+    size = _size(objects)
+    if size > IN_MEMORY_BELOW:
+        free = shutil.disk_usage(path.parent).free
+        if free < size:
+            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {size} bytes are needed, {free} are free")
+        with h5py.File(path, "w") as handle:
+            _fill(handle, objects, provenance)
+        return
+    with h5py.File(f"{path.name}-{secrets.token_hex(4)}", "w", driver="core", backing_store=False) as handle:
+        _fill(handle, objects, provenance)
+        handle.flush()
+        image = handle.id.get_file_image()
+    path.write_bytes(image)
+
+
+def _size(value: Any) -> int:
+    """Return the bytes of all arrays in a value."""
+    if isinstance(value, np.ndarray):
+        return int(cast("Any", value).nbytes)
+    if is_data(value):
+        return sum(_size(getattr(value, name)) for name in fields_of(type(value)))
+    if isinstance(value, Mapping):
+        return sum(_size(item) for item in cast("Mapping[Any, Any]", value).values())
+    return sum(map(_size, cast("Any", value))) if isinstance(value, (list, tuple)) else 0
+
+
+def _fill(handle: Any, objects: Mapping[str, Any], provenance: Mapping[str, Any] | None) -> None:
+    handle.attrs.update({"NX_class": "NXroot", "default": "entry", "creator": "daisy-suite"})
+    entry: Any = handle.create_group("entry", track_order=True)
+    entry.attrs["NX_class"] = "NXentry"
+    for name, value in objects.items():
+        _write(entry, name, value, name)
+    _lead_to_first_data(entry)
+    if provenance is not None:
+        process: Any = entry.create_group("provenance")
+        process.attrs["NX_class"] = "NXprocess"
+        process["program"] = "daisy-suite"
+        process["record"] = json.dumps(to_json(provenance), ensure_ascii=False)
 
 
 def check_name(name: str) -> None:
@@ -96,6 +131,7 @@ def _write(group: Any, name: str, value: Any, where: str) -> None:
         for index, item in enumerate(cast("Sequence[Any]", value)):
             _write(inner, str(index), item, f"{where}[{index}]")
     elif isinstance(value, np.ndarray):
+        _refuse_mask(value, where)
         inner = group.create_group(name)
         inner.attrs.update({"NX_class": "NXdata", "signal": "data", _KIND: "array"})
         _write_array(inner, "data", cast("Any", value), where)
@@ -141,6 +177,7 @@ def _stored_name(field: Field) -> str:
 def _write_array(group: Any, name: str, array: Any, where: str) -> None:
     import h5py
 
+    _refuse_mask(array, where)
     if array.dtype.kind == "U":
         if any("\0" in text for text in array.flat):
             raise DaisyError(f"{where}: text with a NUL character in an array cannot be stored; take it out")
@@ -150,6 +187,13 @@ def _write_array(group: Any, name: str, array: Any, where: str) -> None:
         group.create_dataset(name, data=array)
     else:
         raise DaisyError(f"{where}: an array of {array.dtype} cannot be stored; use numbers or text")
+
+
+def _refuse_mask(array: Any, where: str) -> None:
+    if isinstance(array, np.ma.MaskedArray):
+        raise DaisyError(
+            f"{where}: a masked array would lose its mask; return array.filled(...), or data and mask apart"
+        )
 
 
 def _write_plain(group: Any, name: str, value: Any, where: str) -> None:
@@ -171,12 +215,25 @@ def _write_json(group: Any, name: str, value: Any, where: str) -> None:
     try:
         if _holds_array(value):
             raise TypeError
+        _refuse_keys(value, where)
         group[name] = json.dumps(to_json(value))
     except (TypeError, ValueError):
         raise DaisyError(
             f"{where}: a {type(value).__name__} cannot be stored; return arrays, numbers, text, @data objects or lists of them"
         ) from None
     group[name].attrs["json"] = True
+
+
+def _refuse_keys(value: Any, where: str) -> None:
+    """Refuse keys that JSON would turn into text: a mapping must come back as it was."""
+    if isinstance(value, Mapping):
+        for key, item in cast("Mapping[Any, Any]", value).items():
+            if not isinstance(key, str):
+                raise DaisyError(f"{where}: the key {key!r} is not text and would come back as text; use text keys")
+            _refuse_keys(item, where)
+    elif isinstance(value, (list, tuple)):
+        for item in cast("Sequence[Any]", value):
+            _refuse_keys(item, where)
 
 
 def _holds_array(value: Any) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numbers
 import types
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, cast, get_args, get_origin
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
@@ -23,11 +25,14 @@ def _plain(value: Any, annotation: Any) -> Any:
         value = value.item()
     elif isinstance(value, np.ndarray):
         value = value.tolist()
+    elif type(value) not in _EXACT and not isinstance(value, (Enum, BaseModel)):
+        value = _number(value)
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _plain(value, args[0])
     if origin in (Union, types.UnionType):
         fitted = [_plain(value, choice) for choice in args if choice is not types.NoneType]
+        fitted = [item for item in fitted if not isinstance(item, _Refused)] or fitted
         return next((item for item in fitted if type(item) is not type(value)), fitted[0] if fitted else value)
     if origin in (list, tuple) and isinstance(value, (list, tuple)):
         items = cast("Sequence[Any]", value)
@@ -35,9 +40,49 @@ def _plain(value: Any, annotation: Any) -> Any:
         return origin(_plain(item, kinds[place] if place < len(kinds) else Any) for place, item in enumerate(items))
     if origin is dict and isinstance(value, Mapping):
         return {key: _plain(item, args[1]) for key, item in cast("Mapping[Any, Any]", value).items()}
-    if isinstance(annotation, type) and issubclass(annotation, Enum) and value in [item.value for item in annotation]:
-        return annotation(value)
+    if origin is Literal and value in args and not any(_is_alike(value, item) for item in args):
+        return _Refused(value)
+    if isinstance(annotation, type) and issubclass(annotation, Enum) and type(value) in _EXACT:
+        return next((item for item in annotation if _is_alike(value, item.value)), value)
     return value
+
+
+_EXACT = frozenset({int, float, str, bool, types.NoneType})
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """A value that pydantic would take for something else: True for the choice 1, anything with ``__float__`` for a number."""
+
+    value: Any
+
+
+def _is_alike(value: Any, item: Any) -> bool:
+    return type(value) is type(item) and value == item
+
+
+def _number(value: Any) -> Any:
+    """Return a real number of another kind as Python's own; refuse what only claims to be one."""
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    return _Refused(value) if hasattr(value, "__float__") or hasattr(value, "__index__") else value
+
+
+def _is_plain(value: Any) -> bool:
+    """True for what pydantic judges rightly without help."""
+    kind = type(value)
+    return kind in _EXACT or isinstance(value, BaseModel) or (kind is tuple and all(map(_is_plain, value)))
+
+
+def _has_choices(annotation: Any) -> bool:
+    """True where a choice may be equal to a value of another type: 1, 1.0 and True are the same to a look-up."""
+    if get_origin(annotation) is Literal:
+        return not all(isinstance(item, str) for item in get_args(annotation))
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return True
+    return any(_has_choices(item) for item in get_args(annotation))
 
 
 class ParameterModel(BaseModel):
@@ -49,6 +94,13 @@ class ParameterModel(BaseModel):
     @classmethod
     def _accept_scientific_values(cls, values: Any) -> Any:
         return plain_values(cls, cast("Mapping[str, Any]", values)) if isinstance(values, Mapping) else values
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy, changed values checked like those of a new one (pydantic itself would not look at them)."""
+        if not update:
+            return super().model_copy(deep=deep)
+        kept = super().model_copy(deep=deep)
+        return type(self)(**{**{name: getattr(kept, name) for name in kept.model_fields_set}, **update})
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -91,7 +143,7 @@ def parameter_error(owner: str, faults: Iterable[Any], known: Iterable[str] = ()
         elif fault["type"] == "missing":
             lines.append(f"{owner}: parameter '{name}' is required and has no default")
         else:
-            got = fault["input"]
+            got = fault["input"].value if isinstance(fault["input"], _Refused) else fault["input"]
             message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
             prefix = "" if fault["type"] == "value_error" else "expected "
             lines.append(f"{owner}: parameter '{name}': {prefix}{message}; got {got!r} ({type(got).__name__})")
@@ -130,6 +182,7 @@ class _Declared(BaseModel):
     """Base of the models made from declarations; :func:`validate` gives them the same tolerance, at less cost per call."""
 
     model_config = _CONFIG
+    has_choices: ClassVar[bool] = False
 
 
 def validate(model: type[BaseModel], owner: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,10 +194,11 @@ def validate(model: type[BaseModel], owner: str, values: Mapping[str, Any]) -> d
         Names owner, parameter, what was expected and what was given.
     """
     check = model.__pydantic_validator__.validate_python
-    try:
-        return check(values).__dict__
-    except ValidationError:
-        pass  # NumPy scalars and lists are fine as well: once more with plain values
+    if not cast("type[_Declared]", model).has_choices and all(map(_is_plain, values.values())):
+        try:
+            return check(values).__dict__
+        except ValidationError:
+            pass  # numbers of other kinds and lists inside are fine as well: once more with plain values
     try:
         return check(plain_values(model, values)).__dict__
     except ValidationError as error:
@@ -167,6 +221,7 @@ def make_model(owner: str, fields: Mapping[str, tuple[Any, Any]]) -> type[BaseMo
         If a default is not what the parameter takes.
     """
     made = create_model(owner, __base__=_Declared, **cast("dict[str, Any]", dict(fields)))
+    made.has_choices = any(_has_choices(annotation) for annotation, _ in fields.values())
     try:
         validate_some(made, owner, {name: default for name, (_, default) in fields.items() if default is not ...})
     except ParameterError as error:

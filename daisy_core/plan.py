@@ -9,9 +9,9 @@ from pathlib import PurePath
 from typing import Any, Union, cast
 
 from . import registry
-from .algorithm import Algorithm
+from .algorithm import Algorithm, ReductionAlgorithm
 from .datatypes import is_data
-from .errors import ParameterError
+from .errors import InputError, ParameterError
 from .graph import Binding, Const, Kind, Ref, Several
 from .identity import digest, distribution_version, file_id, value_id
 from .lifting import Mapped
@@ -73,6 +73,7 @@ class Plan:
     params: dict[str, Any]
     input_ids: dict[str, Any] = field(default_factory=dict[str, Any])
     _ids: dict[str, str] = field(default_factory=dict[str, str])
+    _sources: dict[int, str] = field(default_factory=dict[int, str])
 
     def derivation_id(self, task_id: str) -> str:
         """Return the identity of a task's result: algorithm, versions, source, parameters and input identities."""
@@ -92,16 +93,31 @@ class Plan:
             for name, source in task.inputs.items()
             if not (isinstance(source, Const) and _is_same(source.value, ports[name].default))
         }
+        defaults = {
+            name: _default_id(port.default)
+            for name, port in ports.items()
+            if name not in inputs and not port.required and port.default is not None
+        }
         return digest({
             "algorithm": task.algorithm.name,
             "version": task.algorithm.version,
-            "source": task.algorithm.source_hash,
+            "source": self._source_hash(task.algorithm),
             "distribution": distribution_version(task.algorithm.function.__module__),
             "params": to_json(task.params),
             "lifting": [task.kind, list(task.lifted), task.chunk if task.kind == "reduce" else 0],
             "inputs": inputs,
+            "defaults": defaults,
             "file": _path_free(self.input_ids.get(task.id)),
         })  # fmt: skip
+
+    def _source_hash(self, algorithm: Algorithm[..., Any]) -> str:
+        """Return the source hash, found once for all nodes of a function."""
+        if type(algorithm) not in (Algorithm, ReductionAlgorithm):
+            return algorithm.source_hash
+        key = id(algorithm.function)
+        if key not in self._sources:
+            self._sources[key] = algorithm.source_hash
+        return self._sources[key]
 
     def _source_id(self, source: Source) -> Any:
         if isinstance(source, Const):
@@ -117,6 +133,13 @@ class Plan:
 
 def _is_same(value: Any, default: Any) -> bool:
     return type(value) is type(default) and value == default
+
+
+def _default_id(default: Any) -> str:
+    try:
+        return value_id(default)
+    except Exception:  # an object of the algorithm's own: all that can be told is its kind
+        return f"default:{type(default).__module__}.{type(default).__qualname__}"
 
 
 def _path_free(identity: Any) -> Any:
@@ -216,7 +239,7 @@ def _bind_input(plan: Plan, owner: Algorithm[..., Any], name: str, value: Any, p
         if any(isinstance(item, (str, PurePath, FileInput)) for item in items) and readable(port.item):
             refs = [
                 _reader_task(plan, owner, port, f"read:{name}[{index}]", item, params)
-                if isinstance(item, (str, PurePath, FileInput)) else _plain_input(plan, f"{name}[{index}]", item)
+                if isinstance(item, (str, PurePath, FileInput)) else _plain_input(plan, owner, f"{name}[{index}]", item)
                 for index, item in enumerate(items)
             ]  # fmt: skip
             return Several(tuple(refs))
@@ -230,7 +253,7 @@ def _bind_input(plan: Plan, owner: Algorithm[..., Any], name: str, value: Any, p
             [_file_identity(item) for item in path] if isinstance(path, list) else _file_identity(path)
         )
         return Ref(None, (name,))
-    return _plain_input(plan, name, list(cast("Any", value)) if isinstance(value, Mapped) else value)
+    return _plain_input(plan, owner, name, list(cast("Any", value)) if isinstance(value, Mapped) else value)
 
 
 def _file_identity(path: Any) -> Any:
@@ -241,9 +264,15 @@ def _file_identity(path: Any) -> Any:
     return {"path": str(path), **inside, **(file_id(source.file) if source.file.is_file() else {})}
 
 
-def _plain_input(plan: Plan, name: str, value: Any) -> Ref:
+def _plain_input(plan: Plan, owner: Algorithm[..., Any], name: str, value: Any) -> Ref:
+    try:
+        plan.input_ids[name] = value_id(value)
+    except Exception as error:  # whatever hashing or pickling the objects of others raises
+        raise InputError(
+            f"{owner.name}: input '{name}': a {type(value).__name__} cannot be given to an engine ({error}); "
+            "give arrays, numbers, text, data objects, or lists of them"
+        ) from error
     plan.values[name] = read_only(value)
-    plan.input_ids[name] = value_id(value)
     return Ref(None, (name,))
 
 

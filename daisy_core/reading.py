@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -94,12 +95,19 @@ def _check_file(owner: Algorithm[..., Any], port: Port, value: Any) -> Any:
     if isinstance(value, (str, PurePath)):
         if port.is_sequence:
             raise _one_path(owner, port, value)
-        return Path(value)
+        return _path(owner, port, value)
     if isinstance(value, (list, tuple)) and port.is_sequence:
-        return [Path(one.path if isinstance(one, FileInput) else one) for one in cast("Iterable[Any]", value)]
+        items = cast("Iterable[Any]", value)
+        return [_path(owner, port, one.path if isinstance(one, FileInput) else one) for one in items]
     if value is None and not port.required:
         return value
     raise ParameterError(f"{owner.name}: port '{port.name}' needs a path; got {type(value).__name__}")
+
+
+def _path(owner: Algorithm[..., Any], port: Port, value: str | PurePath) -> Path:
+    path = Path(value)
+    _check_regular(owner, port, FileInput(path).file)
+    return path
 
 
 def _one_path(owner: Algorithm[..., Any], port: Port, value: Any) -> ParameterError:
@@ -107,7 +115,7 @@ def _one_path(owner: Algorithm[..., Any], port: Port, value: Any) -> ParameterEr
 
 
 def check_exists(owner: Algorithm[..., Any], port: Port, source: FileInput) -> None:
-    """Check that a file given to a port is there.
+    """Check that a file given to a port is there, is a file and may be read.
 
     Raises
     ------
@@ -116,6 +124,20 @@ def check_exists(owner: Algorithm[..., Any], port: Port, source: FileInput) -> N
     """
     if not os.path.exists(source.file):  # where Path.exists raises, for text that is no path at all, this is False
         raise InputError(f"{owner.name}: port '{port.name}': no such file: {source.file}{_near(source.file)}")
+    _check_regular(owner, port, source.file)
+    if not os.access(source.file, os.R_OK):
+        raise InputError(f"{owner.name}: port '{port.name}': {source.file} may not be read; ask its owner")
+
+
+def _check_regular(owner: Algorithm[..., Any], port: Port, path: Path) -> None:
+    """Refuse folders, and pipes and devices: opening one waits for ever."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return  # what is not there is said elsewhere, or written by the algorithm
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
+        raise InputError(f"{owner.name}: port '{port.name}' needs a file; {path} is {kind}")
 
 
 def readable(annotation: Any) -> bool:
@@ -173,7 +195,11 @@ def _defaults(owner: Algorithm[..., Any], params: Mapping[str, Any]) -> Iterable
 def _near(path: Path) -> str:
     if not os.path.isdir(path.parent):
         return f" (there is no folder {path.parent})"
-    return registry.suggest(path.name, (item.name for item in path.parent.iterdir()))
+    try:
+        names = os.listdir(path.parent)
+    except OSError:
+        return f" (the folder {path.parent} may not be read)"
+    return registry.suggest(path.name, names)
 
 
 def _generic_reader(annotation: Any) -> Algorithm[..., Any]:

@@ -37,7 +37,9 @@ def new_id() -> str:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON to a temporary name and rename it, so that nobody reads half a file."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    # File names that are not UTF-8 hold lone surrogates; as backslash escapes JSON gives the same names back.
+    temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
     os.replace(temporary, path)
 
 
@@ -83,8 +85,12 @@ class RunFolder:
         path = Path(root) / run_id
         try:
             path.mkdir(parents=True)
-            write_json(path / "request.json", {"format": FORMAT, "id": run_id, "submitted": time.time(), **request})
-            (path / "events.jsonl").touch()
+            try:
+                write_json(path / "request.json", {"format": FORMAT, "id": run_id, "submitted": time.time(), **request})
+                (path / "events.jsonl").touch()
+            except BaseException:
+                shutil.rmtree(path, ignore_errors=True)  # half a run folder is none
+                raise
         except OSError as error:
             raise RunError(
                 f"cannot make a run folder in {root}: {error.strerror}; choose another with --runs or DAISY_RUNS"

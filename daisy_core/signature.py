@@ -213,6 +213,23 @@ def mismatch(source: Any, target: Any) -> str | None:
     return _field_mismatch(given, wanted, source, target)
 
 
+def takes_plain(value: Any, annotation: Any) -> bool:
+    """Say whether a port can take a JSON value that a workflow file gives it; a type that nobody can know takes all."""
+    item = item_type(annotation)
+    if item is not None:
+        return isinstance(value, (list, tuple)) and all(takes_plain(one, item) for one in typing.cast("Any", value))
+    declared = describe(annotation)
+    if declared.is_array:
+        return not isinstance(value, (str, dict))
+    if is_data(declared.type):
+        return False
+    if get_origin(declared.type) in (Union, types.UnionType):
+        return any(takes_plain(value, choice) for choice in get_args(declared.type))
+    if declared.type is float:
+        return type(value) in (int, float)
+    return type(value) is declared.type if declared.type in (int, str, bool) else True
+
+
 def _field_mismatch(given: Field, wanted: Field, source: Any, target: Any) -> str | None:
     if given.is_array and wanted.is_array:
         if given.axes and wanted.axes and given.axes != wanted.axes:

@@ -38,6 +38,7 @@ _FORBIDDEN = {
     "with": ["__enter__", "__exit__"],
     "deletion of a field": ["__delattr__"],
     "copying": ["__reduce_ex__"],
+    "look-up (hash)": ["__hash__"],
 }  # fmt: skip
 
 
@@ -60,18 +61,14 @@ class Symbol:
         except KeyError as error:
             fields = ", ".join(error.args[0])
             known = f"its fields: {fields}" if fields else f"{type_name(self._annotation)} has no fields"
-            raise WorkflowError(
-                f"{self._trace.where()}: '.{name}' of '{self._ref}' is not a field that can be linked; {known}"
-            ) from None
+            raise self._trace.error(f"'.{name}' of '{self._ref}' is not a field that can be linked; {known}") from None
         return Symbol(self._trace, Ref(self._ref.node, (*self._ref.path, name)), inner, is_param=self._is_param)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in Symbol.__slots__:
             object.__setattr__(self, name, value)
         else:
-            raise WorkflowError(f"{self._trace.where()}: '{self._ref}.{name} = ...' on a symbol; {_ADVICE}")
-
-    __hash__ = object.__hash__
+            raise self._trace.error(f"'{self._ref}.{name} = ...' on a symbol; {_ADVICE}")
 
     @property
     def __class__(self) -> NoReturn:  # type: ignore[override]
@@ -82,6 +79,11 @@ class Symbol:
         self.refuse("type test")
 
     def __repr__(self) -> str:
+        if self._trace.is_active:
+            self.refuse("text")
+        return self._shown()
+
+    def _shown(self) -> str:
         return f"<symbol {self._ref}: {type_name(self._annotation)}>"
 
     def refuse(self, what: str) -> NoReturn:
@@ -90,8 +92,8 @@ class Symbol:
         advice = (
             "declare it Param(structural=True)" if self._is_param and what in ("truth value", "comparison") else _ADVICE
         )
-        raise WorkflowError(
-            f"{self._trace.where()}: {what} of '{self._ref}', a {kind} that is not known while the graph is traced; {advice}"
+        raise self._trace.error(
+            f"{what} of '{self._ref}', a {kind} that is not known while the graph is traced; {advice}"
         )
 
 
@@ -126,10 +128,19 @@ class Trace:
         self._file = function.__code__.co_filename
         self._nodes: dict[str, Node] = {}
         self._uses: dict[str, str] = {}
+        self._fault: WorkflowError | None = None
+        self.is_active = False
 
     def where(self) -> str:
         """Return ``workflow (file:line: source)`` of the line of the body that is running."""
         return f"{self.name}{self._line()}"
+
+    def error(self, message: str) -> WorkflowError:
+        """Return the error of a wrong use at the running line; a body that catches it does not get away with it."""
+        fault = WorkflowError(f"{self.where()}: {message}")
+        for trace in {id(item): item for item in (self, TRACE.get()) if item is not None}.values():
+            trace._fault = trace._fault or fault
+        return fault
 
     def _line(self) -> str:
         frame = sys._getframe(1)
@@ -146,12 +157,12 @@ class Trace:
         """Record a call as a node and return the symbol of its output."""
         ports = list(algorithm.ports)
         if len(args) > len(ports):
-            raise WorkflowError(f"{self.where()}: {algorithm.name} has {len(ports)} inputs, but {len(args)} were given")
+            raise self.error(f"{algorithm.name} has {len(ports)} inputs, but {len(args)} were given")
         values = dict(zip(ports, args, strict=False))
         params: dict[str, Any] = {}
         for name, value in kwargs.items():
             if name in values:
-                raise WorkflowError(f"{self.where()}: {algorithm.name} got '{name}' twice")
+                raise self.error(f"{algorithm.name} got '{name}' twice")
             (values if name in ports else params)[name] = value
         lifted: set[str] = {ports[0]} if algorithm.kind == "reduction" else set()
         kind: Kind = "reduce" if algorithm.kind == "reduction" else "call"
@@ -162,8 +173,8 @@ class Trace:
         """Record a call, a map or a fold as a node and return the symbol of its output."""
         node_id = algorithm.node_name
         if node_id in self._nodes:
-            raise WorkflowError(
-                f"{self.where()}: a second node '{node_id}' (first at{self._uses[node_id]}); "
+            raise self.error(
+                f"a second node '{node_id}' (first at{self._uses[node_id]}); "
                 f'give this use a name of its own: {node_id}.named("...")'
             )
         if chunk < 1:
@@ -186,9 +197,7 @@ class Trace:
     def _input(self, algorithm: Algorithm[..., Any], name: str, value: Any) -> Binding:
         if isinstance(value, Symbol):
             if value._is_param:
-                raise WorkflowError(
-                    f"{self.where()}: parameter '{value._ref}' cannot feed the input '{name}' of {algorithm.name}"
-                )
+                raise self.error(f"parameter '{value._ref}' cannot feed the input '{name}' of {algorithm.name}")
             return self._own(value)
         if isinstance(value, (list, tuple)):
             items = cast("list[Any]", value)
@@ -198,29 +207,29 @@ class Trace:
                 return Const(value)
         if value is None:
             return Const(None)
-        raise WorkflowError(
-            f"{self.where()}: input '{name}' of {algorithm.name} is a {type(value).__name__} that the workflow makes itself; "
+        raise self.error(
+            f"input '{name}' of {algorithm.name} is a {type(value).__name__} that the workflow makes itself; "
             "make it an input of the workflow, or the result of an algorithm"
         )
 
     def _param(self, algorithm: Algorithm[..., Any], name: str, value: Any) -> Binding:
         if isinstance(value, Symbol):
             if not value._is_param:
-                raise WorkflowError(
-                    f"{self.where()}: parameter '{name}' of {algorithm.name} cannot come from '{value._ref}': "
+                raise self.error(
+                    f"parameter '{name}' of {algorithm.name} cannot come from '{value._ref}': "
                     "what is computed from data enters by an input port"
                 )
             return self._own(value)
         if _holds_symbol(value):
-            raise WorkflowError(
-                f"{self.where()}: parameter '{name}' of {algorithm.name} is put together from values that are not known while "
+            raise self.error(
+                f"parameter '{name}' of {algorithm.name} is put together from values that are not known while "
                 "the graph is traced; pass a parameter on whole, or declare it Param(structural=True)"
             )
         return Const(value if hasattr(value, "model_dump") else to_json(value))
 
     def _own(self, symbol: Symbol) -> Ref:
         if symbol._trace is not self:
-            raise WorkflowError(f"{self.where()}: '{symbol!r}' belongs to another workflow")
+            raise self.error(f"'{symbol._shown()}' belongs to another workflow")
         return symbol._ref
 
     # -- the whole body -----------------------------------------------------------------------------------------
@@ -229,14 +238,18 @@ class Trace:
     def active(self) -> Generator[None]:
         """Record the algorithm calls of this thread."""
         token = TRACE.set(self)
+        self.is_active = True
         try:
             yield
         finally:
+            self.is_active = False
             TRACE.reset(token)
 
     def finish(self, returned: Any, inputs: Mapping[str, Any], parameters: Mapping[str, Parameter], structural: Mapping[str, Any],
                declared: Any) -> Graph:  # fmt: skip
         """Return the checked graph of what was recorded."""
+        if self._fault is not None:
+            raise self._fault
         if isinstance(returned, Symbol):
             output: Ref | dict[str, Ref] = self._own(returned)
         elif is_named_tuple(type(returned)) and all(isinstance(item, Symbol) for item in returned):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, cast
 
 from .algorithm import TRACE, Algorithm, ReductionAlgorithm
 from .context import CONTEXT, Context
 from .graph import Kind
 from .lifting import fold_chunk
-from .reading import Reading
+from .reading import Reading, resolve
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Work:
         if self.source is not None:
             return self.source()
         if self.kind == "call":
-            return cast("Callable[..., Any]", self.algorithm.function)(**self.values, **self.params)
+            return cast("Callable[..., Any]", self.algorithm.function)(**self._resolved(), **self.params)
         lifted = set(self.lifted)
         if self.kind == "reduce":
             return fold_chunk(cast("ReductionAlgorithm[Any]", self.algorithm), self.values, lifted, self.params)
@@ -37,6 +38,15 @@ class Work:
         length = len(self.values[self.lifted[0]])
         items = ({name: self.values[name][index] for name in self.lifted} for index in range(length))
         return [self.algorithm(**shared, **item, **self.params) for item in items]
+
+    def _resolved(self) -> dict[str, Any]:
+        """Read the paths that an earlier algorithm returned, as a direct call does."""
+        ports = self.algorithm.ports
+        return {
+            name: resolve(self.algorithm, ports[name], value, self.params)
+            if isinstance(value, (str, PurePath, list, tuple)) and name in ports else value
+            for name, value in self.values.items()
+        }  # fmt: skip
 
 
 def perform(work: Work, context: Context) -> Any:

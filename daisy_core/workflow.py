@@ -9,11 +9,15 @@ from typing import Annotated, Any, Literal, ParamSpec, Self, TypeVar, cast, over
 
 from . import registry
 from .algorithm import TRACE, Algorithm
+from .body import check_body
+from .code import what_it_is_made_of
 from .context import Resources
 from .datatypes import app_of
 from .errors import ParameterError, WorkflowError
 from .graph import FORMAT, Binding, Const, Graph, Node, Ref, Several
+from .identity import digest, distribution_version, source_hash
 from .markers import Param
+from .params import to_json
 from .signature import REQUIRED, Parameter, Port, Signature, type_named
 from .tracing import Symbol, Trace
 
@@ -82,12 +86,11 @@ class Workflow(Algorithm[P, R]):
         """
         other = self._copy()
         other._overrides = {**self._overrides, **values}
-        other.__dict__.pop("source_hash", None)
         own = {name: value for name, value in values.items() if name in self.parameters}
         if own:
             self.check_some_params(own)
         nodes = {name: value for name, value in values.items() if name not in self.parameters}
-        self.check_node_params(nodes)
+        other.check_node_params(nodes)
         return other
 
     @property
@@ -195,7 +198,9 @@ class Workflow(Algorithm[P, R]):
         if absent:
             raise ParameterError(f"{self.name}: input '{absent[0]}' is required")
         structural = self._structural(params or {})
-        key = json.dumps([sorted(names), structural], sort_keys=True, default=str)
+        key = json.dumps(
+            [sorted(names), structural, what_it_is_made_of(self.function, containers=True)], sort_keys=True, default=str
+        )
         if key not in self._graphs:
             self._graphs[key] = self._trace(names, structural)
         return self._graphs[key]
@@ -220,6 +225,8 @@ class Workflow(Algorithm[P, R]):
         return found
 
     def _trace(self, given: frozenset[str], structural: Mapping[str, Any]) -> Graph:
+        optional = [name for name, port in self.ports.items() if port.default is None]
+        check_body(self.name, self.function, optional, structural)
         trace = Trace(self.name, self.version, self.function)
         inputs = {name: port.annotation for name, port in self.ports.items() if name in given}
         values = {
@@ -239,8 +246,17 @@ class Workflow(Algorithm[P, R]):
     # -- JSON ---------------------------------------------------------------------------------------------------
 
     def to_json(self, given: Iterable[str] | None = None) -> str:
-        """Return the graph for a set of given inputs as JSON text."""
-        return json.dumps(self.graph(given).to_json(), indent=2, ensure_ascii=False)
+        """Return the graph for a set of given inputs as JSON text, with the parameters set by :meth:`with_params`."""
+        graph = self.graph(given, self._own_overrides())
+        content = graph.to_json()
+        overrides = {
+            name: to_json(value)
+            for name, value in self._overrides.items()
+            if name not in graph.structural and (name in graph.parameters or name.partition(".")[0] in graph.nodes)
+        }
+        if overrides:
+            content["with_params"] = overrides
+        return json.dumps(content, indent=2, ensure_ascii=False)
 
     @staticmethod
     def from_json(text: str | Mapping[str, Any]) -> Workflow[..., Any]:
@@ -272,14 +288,14 @@ class Workflow(Algorithm[P, R]):
         )
         return Signature(ports, dict(self._fixed.parameters), output)
 
-    @functools.cached_property
+    @property
     def source_hash(self) -> str:
-        """Hash of what the workflow is made of: its source or JSON, its set parameters, and the algorithms of its nodes."""
-        from .identity import digest, distribution_version, source_hash
-
-        nodes = {node.id: node.algorithm for view in self._graph_views() for node in view.nodes.values()}
+        """Hash of what the workflow is made of: source, graphs, set parameters, and the algorithms of its nodes."""
+        views = self._graph_views()
+        nodes = {node.id: node.algorithm for view in views for node in view.nodes.values()}
         return digest([
-            source_hash(self.function) if self._fixed is None else self._fixed.to_json(),
+            source_hash(self.function) if self._fixed is None else "",
+            [view.to_json() for view in views],
             self._overrides,
             [[name, made.name, made.version, made.source_hash, distribution_version(made.function.__module__)]
              for name, made in sorted(nodes.items())],
@@ -313,8 +329,10 @@ def _from_content(content: Mapping[str, Any]) -> Workflow[..., Any]:
         raise WorkflowError(
             f"{name}: this workflow is of format {content['daisy']}, this version reads format {FORMAT}"
         )
+    _check_keys(name, content, _KEYS)
     nodes: dict[str, Node] = {}
     for item in content["nodes"]:
+        _check_keys(f"{name}: node '{item['id']}'", item, _NODE_KEYS)
         if item["id"] in nodes:
             raise WorkflowError(f"{name}: two nodes are called '{item['id']}'")
         nodes[item["id"]] = _node(name, item)
@@ -326,7 +344,19 @@ def _from_content(content: Mapping[str, Any]) -> Workflow[..., Any]:
 
     body.__doc__ = content.get("doc")
     body.__name__ = name.rpartition(".")[2]
-    return _JsonWorkflow(body, name=name, version=content["version"], resources=Resources(), graph=graph)
+    made = _JsonWorkflow(body, name=name, version=content["version"], resources=Resources(), graph=graph)
+    return made.with_params(content["with_params"]) if content.get("with_params") else made
+
+
+_KEYS = ("daisy", "workflow", "version", "doc", "inputs", "parameters", "structural", "with_params", "nodes", "output")
+_NODE_KEYS = ("id", "algorithm", "version", "with_params", "kind", "lifted", "over", "chunk", "inputs", "params")
+_BINDING_KEYS = ("value", "node", "input", "parameter", "field")
+
+
+def _check_keys(where: str, content: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for key in content:
+        if key not in known:
+            raise WorkflowError(f"{where}: unknown key '{key}'{registry.suggest(key, known)}")
 
 
 class _JsonWorkflow(Workflow[..., Any]):
@@ -359,13 +389,21 @@ def _node(workflow_name: str, item: Mapping[str, Any]) -> Node:
         kind,
         lifted,
         item.get("over", ""),
-        int(item.get("chunk", 1)),
+        _chunk(f"{workflow_name}: node '{item['id']}'", item.get("chunk", 1)),
     )
+
+
+def _chunk(where: str, value: Any) -> int:
+    if type(value) is not int or value < 1:
+        raise WorkflowError(f"{where}: chunk must be at least 1 (a whole number); got {value!r}")
+    return value
 
 
 def _binding(value: Any) -> Binding:
     if isinstance(value, list):
         return Several(tuple(cast("Ref", _binding(item)) for item in cast("list[Any]", value)))
+    if isinstance(value, Mapping):
+        _check_keys("link", cast("Mapping[str, Any]", value), _BINDING_KEYS)
     if "value" in value:
         return Const(value["value"])
     field = tuple(value.get("field", ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -114,49 +115,107 @@ def check_links(path: Path, roots: Sequence[Path]) -> None:
     Raises
     ------
     InputError
-        Naming the file that it leads to.
+        Naming the file that it leads to, or where a damaged file hides what it leads to.
     """
-    with path.open("rb") as handle:
-        if not handle.read(8).startswith(b"\x89HDF"):
-            return
+    import h5py
+
+    waiting = [path]
     seen: set[Path] = set()
-    waiting = [path.resolve()]
     while waiting:
         current = waiting.pop()
+        current = current.parent.resolve() / current.name
+        if current in seen or not current.is_file() or not h5py.is_hdf5(current):  # behind a user block as well
+            continue
         seen.add(current)
-        for target in _linked_files(current):
-            linked = (current.parent / target).resolve()
-            if not is_inside(linked, roots):
-                raise InputError(f"{path} leads to {target}, which is outside the folders that may be opened here")
-            if linked not in seen and linked.is_file():
-                waiting.append(linked)
+        # a file that is reached by a symbolic link has two folders that its own links may start from
+        for folder in dict.fromkeys((current.parent, current.resolve().parent)):
+            for target in _linked_files(current):
+                waiting += _places(target, folder, roots, path)
 
 
-def _linked_files(path: Path) -> Iterator[str]:
+def _places(target: str, folder: Path, roots: Sequence[Path], path: Path) -> list[Path]:
+    """Return where HDF5 may find a linked file, all of it inside the roots.
+
+    HDF5 looks beside the file, under prefixes from the environment and in the working folder; for an absolute path that is
+    not there it tries the bare name in all of them. Beside the file, what is not there has to be inside as well.
+    """
+    found: list[Path] = []
+    names = dict.fromkeys((target, os.path.basename(target)) if os.path.isabs(target) else (target,))
+    try:
+        for name in names:
+            for number, base in enumerate((folder, *_prefixes(folder), Path.cwd())):
+                for place in _expanded(base / name):
+                    if is_inside(place, roots):
+                        found.append(place)
+                    elif number == 0 or place.exists():
+                        raise InputError(
+                            f"{path} leads to {target}, which is outside the folders that may be opened here"
+                        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path} leads to {target!r}, which cannot be used as a path ({error})") from error
+    return found
+
+
+def _prefixes(folder: Path) -> list[Path]:
+    named = [os.environ.get(name, "") for name in ("HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX", "HDF5_EXTFILE_PREFIX")]
+    items = [item for text in named for item in text.split(os.pathsep) if item]
+    return [folder / item.replace("${ORIGIN}", str(folder)) for item in items]
+
+
+def _expanded(place: Path) -> list[Path]:
+    """Return the path itself, and where it is a series of sources (``data_%b.h5``) the files that there are."""
+    text = str(place)
+    if "%" not in text:
+        return [place]
+    pattern = re.sub(r"%\d*b", "*", glob.escape(text).replace("%%", "%"))
+    return [place, *map(Path, glob.glob(pattern))]
+
+
+def _linked_files(path: Path) -> list[str]:
     import h5py
 
     try:
-        with h5py.File(path, "r") as handle:
-            yield from list(_links(handle))
+        handle = h5py.File(path, "r")
     except OSError:
-        return  # not HDF5, or damaged: the reader will say so
+        return []  # damaged: the reader will say so
+    with handle:
+        try:
+            return list(_links(handle))
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise InputError(f"{path} is damaged: what it links to cannot be told ({error})") from error
 
 
-def _links(group: Any) -> Iterator[str]:
+def _links(file: Any) -> Iterator[str]:
+    """Yield the names of the files that the objects of a file lead to; each object is visited once, however it is linked."""
     import h5py
 
-    for name in group:
-        link = group.get(name, getlink=True)
-        if isinstance(link, h5py.ExternalLink):
-            yield str(link.filename)
-        elif isinstance(link, h5py.HardLink):
-            item = group[name]
-            if isinstance(item, h5py.Group):
-                yield from _links(item)
-            elif isinstance(item, h5py.Dataset):
-                yield from (
-                    source.file_name
-                    for source in (item.virtual_sources() if item.is_virtual else ())
-                    if source.file_name != "."
-                )
-                yield from (os.fsdecode(name) for name, _, _ in item.external or ())
+    waiting = [file]
+    seen = {_address(file)}
+    while waiting:
+        group = waiting.pop()
+        for name in group:
+            link = group.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                yield str(link.filename)
+            elif isinstance(link, h5py.HardLink):
+                item = group[name]
+                if _address(item) in seen:
+                    continue
+                seen.add(_address(item))
+                if isinstance(item, h5py.Group):
+                    waiting.append(item)
+                elif isinstance(item, h5py.Dataset):
+                    yield from _sources(item)
+
+
+def _address(item: Any) -> int:
+    from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]
+
+    return h5o.get_info(item.id).addr
+
+
+def _sources(item: Any) -> Iterator[str]:
+    """Yield the files that a data set takes its values from."""
+    if item.is_virtual:
+        yield from (source.file_name for source in item.virtual_sources() if source.file_name != ".")
+    yield from (os.fsdecode(name) for name, _, _ in item.external or ())

@@ -54,7 +54,7 @@ def _complain(error: object, status: int) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from .. import __version__
-    from . import listing, new_app, resume, ui
+    from . import doctor, listing, new_app, resume, ui
 
     parser = argparse.ArgumentParser(
         prog="daisy",
@@ -105,6 +105,10 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("name", help="lower-case name of the technique, for example 'raman'")
     new.add_argument("--folder", default=".", help="where to make it (default: here)")
     new.set_defaults(command=new_app.new_command)
+
+    examined = commands.add_parser("doctor", help="what this machine has, and what each missing thing would enable")
+    examined.add_argument("--json", action="store_true", help="as JSON")
+    examined.set_defaults(command=doctor.doctor_command)
 
     commands.add_parser("cwl", help="export as CWL, check and run CWL documents: daisy cwl --help", add_help=False)
 

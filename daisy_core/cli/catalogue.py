@@ -17,7 +17,7 @@ from rich.table import Table
 
 from ..catalogue import Catalogue, RunRecord, add_tag, prune, read_record, remove_tag
 from ..catalogue.times import show_bytes, show_time
-from ..errors import RunError
+from ..errors import DaisyError, RunError
 from ..runs import FINAL, RunFolder, default_root
 
 _STATES = ("pending", "running", *FINAL, "lost", "unknown")
@@ -27,7 +27,22 @@ _SHOWN_VALUES = 8
 
 
 def runs_command(words: Sequence[str]) -> int:
-    """Do what the words after ``daisy runs`` ask for and return the exit status."""
+    """Do what the words after ``daisy runs`` ask for and return the exit status.
+
+    Raises
+    ------
+    DaisyError
+        If the catalogue's database package is not installed.
+    """
+    try:
+        return _act(words)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "sqlalchemy":
+            raise
+        raise DaisyError("daisy runs needs the package sqlalchemy, which is missing; pip install sqlalchemy") from error
+
+
+def _act(words: Sequence[str]) -> int:
     actions = {"prune": _prune, "tag": _tag, "untag": _tag, "publish": _publish}
     if words and words[0] in actions:
         arguments = _action_parser(words[0]).parse_args(words[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from ..algorithm import Algorithm
 from ..errors import ParameterError
 from ..params import choices_of, model_of, to_json
 from ..reading import FileInput, readable
-from ..signature import REQUIRED, Parameter, Port, type_name
+from ..signature import REQUIRED, Parameter, Port, item_type, type_name
 from ..workflow import Workflow
 
 
@@ -135,16 +136,19 @@ def reader_options(port: Port) -> dict[str, Parameter]:
 def collect_inputs(algorithm: Algorithm[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the inputs that the command line gives, as files with reader options or as plain values.
 
+    Words without an option fill the required ports in order. Optional ports are filled by name only: a second sample must
+    not become a background.
+
     Raises
     ------
     ParameterError
-        If there are more inputs than ports, or an input is given twice.
+        If there are more words than required ports.
     """
     words: list[str] = list(arguments["inputs"])
     found: dict[str, Any] = {}
     for name, port in algorithm.ports.items():
         given: Any = arguments.get(f"port:{name}")
-        if given is None and words:
+        if given is None and words and port.required:
             given = words if port.is_sequence else words[0]
             words = [] if port.is_sequence else words[1:]
         if given is None:
@@ -158,10 +162,16 @@ def collect_inputs(algorithm: Algorithm[..., Any], arguments: Mapping[str, Any])
             [_input(port, word, options) for word in given] if port.is_sequence else _input(port, given, options)
         )
     if words:
-        raise ParameterError(
-            f"{algorithm.name}: too many inputs; '{words[0]}' has no port left (ports: {', '.join(algorithm.ports)})"
-        )
+        raise ParameterError(f"{algorithm.name}: too many inputs; {_left_over(algorithm, words[0], found)}")
     return found
+
+
+def _left_over(algorithm: Algorithm[..., Any], word: str, found: Mapping[str, Any]) -> str:
+    required = [name for name, port in algorithm.ports.items() if port.required]
+    free = [name for name, port in algorithm.ports.items() if not port.required and name not in found]
+    by_name = " or ".join(f"--{name} {shlex.quote(word)}" for name in free)
+    hint = f"; optional inputs are given by name: {by_name}" if free else ""
+    return f"'{word}' has no port left (in order: {', '.join(required) or 'none'}){hint}"
 
 
 def _input(port: Port, word: str, options: Mapping[str, Any]) -> Any:
@@ -207,28 +217,38 @@ def _model_values(model: Any, word: str) -> dict[str, Any]:
         path = Path(word[1:]).expanduser()
         if not path.is_file():
             raise ParameterError(f"no such file for {model.__name__}: {path}")
-        if path.suffix == ".json":
-            return json.loads(path.read_text(encoding="utf-8"))
-        if hasattr(model, "from_cfg"):
-            filled = model.from_cfg(path)
-            return {name: getattr(filled, name) for name in filled.model_fields_set}
+        try:
+            if path.suffix == ".json":
+                return _json_object(model, path.read_text(encoding="utf-8"), str(path))
+            if hasattr(model, "from_cfg"):
+                filled = model.from_cfg(path)
+                return {name: getattr(filled, name) for name in filled.model_fields_set}
+        except (OSError, UnicodeDecodeError) as error:
+            raise ParameterError(f"{model.__name__}: cannot read {path}: {error}") from error
         raise ParameterError(f"{model.__name__} can be filled from JSON files only; got {path}")
+    return _json_object(model, word, f"'{word}', which is no @file,")
+
+
+def _json_object(model: Any, text: str, where: str) -> dict[str, Any]:
+    """Return the parameters that a JSON object names."""
     try:
-        return json.loads(word)
+        found = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ParameterError(f"{model.__name__}: '{word}' is neither @file nor JSON ({error})") from None
+        raise ParameterError(f"{model.__name__}: {where} is not JSON ({error})") from None
+    if not isinstance(found, dict):
+        example = next(iter(model.model_fields))
+        raise ParameterError(f'{model.__name__}: {where} is no JSON object; write {{"{example}": ...}}')
+    return found
 
 
 def parse_word(word: str | Sequence[str], annotation: Any) -> Any:
     """Return a word (or words) of the command line as the value that a parameter's type asks for."""
     if not isinstance(word, str):
-        return (
-            tuple(parse_word(item, Any) for item in word)
-            if len(word) > 1 or "list" in type_name(annotation)
-            else parse_word(word[0], annotation)
-        )
-    text_only = model_text_only(annotation)
-    if text_only:
+        item = item_type(annotation)
+        if item is None and len(word) == 1:
+            return parse_word(word[0], annotation)
+        return tuple(parse_word(one, Any if item is None else item) for one in word)
+    if model_text_only(annotation):
         return word
     try:
         return json.loads(word)

@@ -23,7 +23,8 @@ def resume_command(arguments: argparse.Namespace) -> int:
 
     folder = RunFolder.find(arguments.id, Path(arguments.runs) if arguments.runs else None)
     console = Console(stderr=True, quiet=arguments.quiet)
-    run = watched(lambda listen: resume(folder, listen=listen), console)
+    inline = folder.request()["engine"]["kind"] == "inline"
+    run = watched(lambda listen: resume(folder, listen=listen), console, inline=inline)
     states = list(run.tasks.values())
     console.print(
         f"{states.count('cached')} of {len(states)} tasks were kept, {states.count('skipped')} were not needed again, "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,8 +16,9 @@ from rich.markup import escape
 from .. import registry
 from ..algorithm import Algorithm
 from ..engine import KINDS, Run, WorkflowEngine
-from ..errors import DaisyError
-from ..runs import default_root
+from ..errors import DaisyError, RunError
+from ..launch import cancelling
+from ..runs import RunFolder, default_root
 from .options import add_options, collect_inputs, collect_params
 
 
@@ -45,7 +45,11 @@ def run_command(words: Sequence[str]) -> int:
     )  # fmt: skip
     console = Console(stderr=True, quiet=arguments["quiet"])
     context = _context(arguments)
-    run = watched(lambda listen: engine.submit(algorithm, inputs, params, context=context, listen=listen), console)
+    run = watched(
+        lambda listen: engine.submit(algorithm, inputs, params, context=context, listen=listen),
+        console,
+        inline=engine.kind == "inline",
+    )
     return finish(run, out, console)
 
 
@@ -106,6 +110,10 @@ def _out_path(text: str | None, algorithm: Algorithm[..., Any]) -> Path | None:
     path = Path(text).expanduser()
     if not path.parent.is_dir():
         raise DaisyError(f"--out {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise DaisyError(f"--out {path} is a folder; name a file in it, such as {path / 'results.nxs'}")
+    if not os.access(path.parent, os.W_OK):
+        raise DaisyError(f"--out {path}: the folder {path.parent} may not be written")
     known = [".nxs", ".h5", *registry.writer_suffixes(algorithm.signature.output)]
     if path.suffix not in known:
         raise DaisyError(f"--out {path}: {algorithm.name} can write {', '.join(known)}")
@@ -122,8 +130,11 @@ def _spare_inputs(out: Path | None, words: Sequence[str]) -> None:
             raise DaisyError(f"--out {out} would overwrite a file that this run reads; choose another name")
 
 
-def watched(start: Callable[[Callable[[dict[str, Any]], None]], Run], console: Console) -> Run:
-    """Run with a progress bar for each task; Ctrl-C asks the run to stop, a second one stops at once."""
+def watched(start: Callable[[Callable[[dict[str, Any]], None]], Run], console: Console, *, inline: bool = False) -> Run:
+    """Run with a progress bar for each task; Ctrl-C asks the run to stop, a second one stops at once.
+
+    SIGTERM and SIGHUP ask it to stop as well.
+    """
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     bars: dict[str, Any] = {}
@@ -144,12 +155,9 @@ def watched(start: Callable[[Callable[[dict[str, Any]], None]], Run], console: C
             done = 1.0 if event["kind"] == "succeeded" else event.get("fraction", 0.0)
             progress.update(bars[task], completed=done)
 
-        run = start(listen)
-        previous = signal.signal(signal.SIGTERM, lambda *_: run.cancel())
-        try:
+        with cancelling(inline=inline) as started:
+            run = started(start(listen))
             _wait(run)
-        finally:
-            signal.signal(signal.SIGTERM, previous)
     return run
 
 
@@ -178,20 +186,32 @@ def finish(run: Run, out: Path | None, console: Console) -> int:
         )
         console.print(f"log: {folder.log}", highlight=False, soft_wrap=True)
         return CANCELLED if run.state == "cancelled" else FAILED
+    if run.cancelled() or folder.cancel_requested():
+        print(f"daisy: the request to stop run {run.id} came too late: it had nothing left to stop", file=sys.stderr)
     if out is not None:
-        _copy(run, out)
+        _write_out(run, out)
     for name, value in run.outputs.items():
         _summarise(console, name, value)
     console.print(f"run [bold]{run.id}[/] succeeded; results: {out or folder.results}", highlight=False, soft_wrap=True)
     return OK
 
 
-def _copy(run: Run, out: Path) -> None:
+def _write_out(run: Run, out: Path) -> None:
     assert run.folder is not None
+    try:
+        _copy(run, run.folder, out)
+    except OSError as error:
+        raise RunError(
+            f"run {run.id} succeeded, but {out} cannot be written: {error.strerror or error}; "
+            f"the results are in {run.folder.results}"
+        ) from error
+
+
+def _copy(run: Run, folder: RunFolder, out: Path) -> None:
     if out.suffix in (".nxs", ".h5"):
         temporary = out.with_name(f".{out.name}.{run.id}")
         try:
-            shutil.copyfile(run.folder.results, temporary)
+            shutil.copyfile(folder.results, temporary)
             temporary.replace(out)
         finally:
             temporary.unlink(missing_ok=True)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
-import os
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,28 +10,23 @@ from typing import Any, cast
 
 from ..algorithm import TRACE, Algorithm
 from ..context import Resources, context
-from ..errors import ParameterError, RunError
+from ..errors import ParameterError
 from ..identity import digest, file_id
-from ..params import to_json
 from ..signature import REQUIRED, Parameter, Port, Signature
-from .commandline import command_line
+from .call import Call
 from .document import Document
-from .files import FileContent, Layout, inside, place, with_contents
 from .outputs import collect
 from .ports import choices, identifier, input_item, output_type
-from .process import tail, wait
-from .references import evaluate, text_of
 from .tools import Native
 
 MIB = 2**20
-_LOG = logging.getLogger("daisy.cwl")
 
 
 class CommandTool(Algorithm[..., Any]):
     """A command-line program that a CWL document describes, as an algorithm.
 
     Files are input ports, numbers, text and choices are parameters; a file that the program writes is a
-    :class:`~daisy_core.cwl.files.FileContent`. One output is the result itself, several are a NamedTuple.
+    :class:`~daisy_core.script.KeptFile`. One output is the result itself, several are a NamedTuple.
 
     Parameters
     ----------
@@ -75,7 +67,7 @@ class CommandTool(Algorithm[..., Any]):
         parameters = {key: item for key, item in made.items() if isinstance(item, Parameter)}
         return Signature(ordered, parameters, output_type(self.outputs, self.where))
 
-    @functools.cached_property
+    @property
     def source_hash(self) -> str:
         """Hash of the document and of the files that are its defaults."""
         content = {key: value for key, value in self.document.items() if key != "where"}
@@ -137,149 +129,16 @@ class CommandTool(Algorithm[..., Any]):
         Cancelled
             If the run was cancelled; the command and what it started are ended.
         """
-        with tempfile.TemporaryDirectory(prefix="daisy-cwl-", dir=context().scratch) as folder:
-            layout = Layout(Path(folder))
-            inputs = {item["id"]: self._lay_out(layout, item, values.get(key)) for key, item in self.keys.items()}
-            scope = self._scope(layout, inputs)
-            self._prepare(layout, inputs, scope)
-            words = [str(word) for word in command_line(self.document, inputs, scope, self.where)]
-            if not words:
-                raise RunError(f"{self.where}: the document gives no command to run")
-            streams = self._streams(layout, scope)
-            status, said = self._run(words, layout, scope, streams)
-            self._check_status(words, status, said)
-            scope["runtime"]["exitCode"] = status
-            return collect(self.outputs, layout.work, streams, scope, self.where)
-
-    def _lay_out(self, layout: Layout, item: Mapping[str, Any], value: Any) -> Any:
-        """Return an input as CWL sees it: files laid out and described, other values as they are."""
-        if value is None:
-            value = item.get("default")
-        if value is None:
-            return None
-        where = f"{self.where}: input '{item['id']}'"
-        if not _is_file(item["type"]) and not isinstance(value, (Path, FileContent)):
-            return to_json(value)
-        if isinstance(value, (list, tuple)):
-            return [layout.stage(one, item["secondaryFiles"], where=where) for one in cast("list[Any]", value)]
-        staged = layout.stage(value, item["secondaryFiles"], where=where)
-        if item.get("loadContents") or (item.get("inputBinding") or {}).get("loadContents"):
-            return with_contents(staged)
-        return staged
-
-    def _scope(self, layout: Layout, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        asked = self.document["requirements"].get("ResourceRequirement", {})
-        memory = asked.get("ramMin", asked.get("ramMax", 256))
-        runtime = {
-            "outdir": str(layout.work), "tmpdir": str(layout.temporary), "cores": self.resources.cpus,
-            "ram": memory if isinstance(memory, (int, float)) else 256, "outdirSize": 1024, "tmpdirSize": 1024,
-        }  # fmt: skip
-        return {"inputs": inputs, "self": None, "runtime": runtime}
-
-    def _prepare(self, layout: Layout, inputs: dict[str, Any], scope: Mapping[str, Any]) -> None:
-        """Put what the document asks for into the folder in which the command works."""
-        listing = self.document["requirements"].get("InitialWorkDirRequirement", {}).get("listing", [])
-        if isinstance(listing, str):
-            listing = evaluate(listing, scope, self.where)
-        for entry in listing if isinstance(listing, list) else [listing]:
-            content, name, writable = entry, None, False
-            if isinstance(entry, Mapping) and "entry" in entry:
-                content = evaluate(entry["entry"], scope, self.where)
-                name = evaluate(entry.get("entryname"), scope, self.where)
-                writable = entry.get("writable", False) is True
-            elif isinstance(entry, str):
-                content = evaluate(entry, scope, self.where)
-            self._put(layout, content, name, inputs, writable=writable)
-
-    def _put(self, layout: Layout, content: Any, name: str | None, inputs: dict[str, Any], *, writable: bool) -> None:
-        if content is None:
-            return
-        if isinstance(content, list) and all(isinstance(item, Mapping) for item in cast("list[Any]", content)):
-            for item in cast("list[Any]", content):
-                self._put(layout, item, None, inputs, writable=writable)
-        elif isinstance(content, Mapping) and cast("Mapping[str, Any]", content).get("class") == "File":
-            file = cast("dict[str, Any]", content)
-            if "dirname" not in file:
-                file = layout.stage(file, where=self.where)
-            for item in (file, *file.get("secondaryFiles", ())):
-                target = place(item, layout.work, name or item["basename"], writable=writable)
-                item.update(path=str(target), dirname=str(target.parent), basename=target.name)
-                name = None
-        else:
-            target = inside(layout.work, name or "")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text_of(content), encoding="utf-8")
-
-    def _streams(self, layout: Layout, scope: Mapping[str, Any]) -> dict[str, Path]:
-        """Return the files of standard input, output and error, where the document names them or an output needs them."""
-        found: dict[str, Path] = {}
-        for stream in ("stdout", "stderr"):
-            wanted = any(item["type"] == stream for item in self.document["outputs"])
-            name = evaluate(self.document.get(stream), scope, self.where)
-            if name or wanted:
-                found[stream] = inside(layout.work, name or f"{stream}.txt")
-        source = evaluate(self.document.get("stdin"), scope, self.where)
-        for item in self.document["inputs"]:
-            if item["type"] == "stdin":
-                source = scope["inputs"][item["id"]]["path"]
-        if source:
-            found["stdin"] = Path(source["path"] if isinstance(source, Mapping) else source)
-        return found
-
-    def _run(
-        self, words: list[str], layout: Layout, scope: Mapping[str, Any], streams: Mapping[str, Path]
-    ) -> tuple[int, str]:
-        """Run the words and return the exit status and what standard error said."""
-        error = streams.get("stderr", layout.temporary / "stderr.txt")
-        output = streams.get("stdout", layout.temporary / "stdout.txt")
-        limit = self.document["requirements"].get("ToolTimeLimit", {}).get("timelimit", 0)
-        seconds = float(evaluate(limit, scope, self.where) or 0)
-        _LOG.info("%s: %s", self.where, words)
-        with output.open("wb") as out, error.open("wb") as err, open(streams.get("stdin", os.devnull), "rb") as source:
-            try:
-                process = subprocess.Popen(words, cwd=layout.work, env=self._environment(layout, scope), stdin=source, stdout=out,
-                                           stderr=err, start_new_session=True)  # fmt: skip
-            except OSError as problem:
-                raise RunError(
-                    f"{self.where}: cannot start '{words[0]}': {problem.strerror}; is it installed and on the PATH?"
-                ) from None
-            status = wait(process, seconds, self.where)
-        return status, tail(error) or tail(output)
-
-    def _environment(self, layout: Layout, scope: Mapping[str, Any]) -> dict[str, str]:
-        made = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(layout.work), "TMPDIR": str(layout.temporary)}
-        made.update({key: os.environ[key] for key in ("LANG", "LC_ALL") if key in os.environ})
-        defined = self.document["requirements"].get("EnvVarRequirement", {}).get("envDef", {})
-        pairs = (
-            defined.items()
-            if isinstance(defined, Mapping)
-            else [(item["envName"], item["envValue"]) for item in defined]
-        )
-        for name, value in cast("Any", pairs):
-            text = value["envValue"] if isinstance(value, Mapping) else value
-            made[name] = text_of(evaluate(text, scope, self.where))
-        return made
-
-    def _check_status(self, words: list[str], status: int, said: str) -> None:
-        if status in self.document.get("successCodes", [0]):
-            return
-        kind = "a temporary failure, " if status in self.document.get("temporaryFailCodes", ()) else ""
-        ended = f"was ended by signal {-status}" if status < 0 else f"ended with exit status {status}"
-        raise RunError(
-            f"{self.where}: '{words[0]}' {ended} ({kind}command: {' '.join(words)}){': ' + said if said else ''}"
-        )
+        scratch = context().scratch
+        scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="daisy-cwl-", dir=scratch) as folder:
+            call = Call(self.document, self.resources, Path(folder))
+            call.run({item["id"]: values.get(key) for key, item in self.keys.items()})
+            return collect(self.outputs, call.layout.work, call.streams, call.scope, self.where)
 
 
 def _again(document: Document, name: str, ports: frozenset[str], node_name: str) -> CommandTool:
     return CommandTool(document, name, ports).named(node_name)
-
-
-def _is_file(kind: Any) -> bool:
-    if isinstance(kind, list):
-        return any(_is_file(item) for item in cast("list[Any]", kind))
-    if isinstance(kind, Mapping):
-        return _is_file(cast("Mapping[str, Any]", kind).get("items"))
-    return kind in ("File", "stdin")
 
 
 def _default_files(content: Any) -> list[Path]:

@@ -74,7 +74,7 @@ def _collect(kind: Any, binding: Mapping[str, Any] | None, value: Any, lead: Key
         yield key, [binding["prefix"]]
     for index, item in enumerate(items):
         bound = inner if inner is not None else ({} if binding is not None else None)
-        at = (key, _key(index)) if binding is not None else (lead, (*tail, *_key(index)))
+        at = (key, _key(index)) if binding is not None else ((*lead, *_key(index)), tail)
         yield from _collect(array["items"], bound, item, *at, scope, where)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, cast
 from urllib.parse import unquote, urlparse
 
 from ..errors import InputError
+from ..script.environment import RUNTIMES
 from .references import check
 from .text import read_yaml
 from .types import Refused
@@ -36,13 +38,14 @@ _REFUSED = {
     "ShellCommandRequirement": "it wants a shell; commands are run without one",
     "InplaceUpdateRequirement": "it changes its input files in place",
     "SchemaDefRequirement": "it defines types of its own",
-    "DockerRequirement": "it must run in a container; run the document with 'daisy cwl run'",
 }
 _KNOWN = {
     "InlineJavascriptRequirement", "ResourceRequirement", "SoftwareRequirement", "InitialWorkDirRequirement", "EnvVarRequirement",
     "ScatterFeatureRequirement", "SubworkflowFeatureRequirement", "MultipleInputFeatureRequirement",
-    "StepInputExpressionRequirement", "ToolTimeLimit", "WorkReuse", "NetworkAccess", "LoadListingRequirement",
+    "StepInputExpressionRequirement", "DockerRequirement", "ToolTimeLimit", "WorkReuse", "NetworkAccess", "LoadListingRequirement",
 }  # fmt: skip
+_HINTS = _KNOWN - {"DockerRequirement"}
+"""A container that is only a hint is not needed."""
 
 
 def load(name: str) -> Document:
@@ -167,7 +170,7 @@ def _process(content: Mapping[str, Any], path: Path, whole: Mapping[str, Any]) -
 
 def _requirements(content: Mapping[str, Any], where: str) -> Document:
     asked = {item["class"]: item for item in listed(content.get("requirements"), "class", "")}
-    hinted = {item["class"]: item for item in listed(content.get("hints"), "class", "") if item["class"] in _KNOWN}
+    hinted = {item["class"]: item for item in listed(content.get("hints"), "class", "") if item["class"] in _HINTS}
     for name, item in asked.items():
         if name in _REFUSED:
             raise Refused(f"{where}: {name}: {_REFUSED[name]}")
@@ -175,9 +178,23 @@ def _requirements(content: Mapping[str, Any], where: str) -> Document:
             raise Refused(
                 f"{where}: NetworkAccess: it needs the network; a result must not depend on what is there today"
             )
+        if name == "DockerRequirement":
+            _check_container(item, where)
         if name not in _KNOWN:
             raise Refused(f"{where}: {name}: this requirement is not known here")
     return {**hinted, **asked}
+
+
+def _check_container(asked: Mapping[str, Any], where: str) -> None:
+    image = asked.get("dockerPull") or asked.get("dockerImageId")
+    if not image or "dockerFile" in asked:
+        raise Refused(
+            f"{where}: DockerRequirement: the image must be built or loaded first; only named images are used"
+        )
+    if not any(shutil.which(name) for name in RUNTIMES):
+        raise Refused(
+            f"{where}: DockerRequirement: it must run in the container {image}, and none of {', '.join(RUNTIMES)} is installed"
+        )
 
 
 def _parameter(item: Document, where: str) -> Document:

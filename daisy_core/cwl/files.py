@@ -1,92 +1,66 @@
-"""Files as values: what a tool of others writes travels between nodes with its bytes, and is laid out for the next one."""
+"""Files of tools of others: laid out in the folder of a call before it, kept with those that belong to them after it."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Union, cast
+from typing import Annotated, Any, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .. import registry
 from ..algorithm import algorithm
-from ..datatypes import data
 from ..errors import InputError
-from ..markers import Axes, FileMark, Param
-from ..params import to_json
-from ..reading import FileInput, reading
-from ..signature import Port
+from ..markers import Param
+from ..reading import FileInput
+from ..script.files import KeptFile, files_folder, keep
 
 LOAD_LIMIT = 64 * 1024
 """Bytes that CWL's ``loadContents`` may read."""
 
 
-@data(name="core.FileContent")
-class FileContent:
-    """A file that a tool wrote: its name, its bytes, and the files that belong to it.
+class KeptFiles(KeptFile):
+    """The path of a file that a tool has made, with other files beside it that belong to it (CWL's secondaryFiles)."""
 
-    It is a value like any other: engines hand it on, results keep it, whatever folder it was written in is gone.
-    """
+    companions: tuple[str, ...] = ()
+    """Names of the files that belong to it."""
 
-    name: str
-    content: Annotated[NDArray[np.uint8], Axes("byte")]
-    secondary: tuple[FileContent, ...] = ()
-
-    @staticmethod
-    def read(path: Path, secondary: Iterable[Path] = ()) -> FileContent:
-        """Read a file and those that belong to it."""
-        content = np.fromfile(path, np.uint8)
-        return FileContent(path.name, content, tuple(FileContent.read(other) for other in secondary))
-
-    def text(self) -> str:
-        """Return the content as text."""
-        return self.content.tobytes().decode()
-
-    def write(self, folder: Path) -> Path:
-        """Write the file and those that belong to it into a folder; return its path."""
-        for other in self.secondary:
-            other.write(folder)
-        path = folder / PurePosixPath(self.name).name
-        path.write_bytes(self.content.tobytes())
-        return path
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Return all the files, each with its bytes."""
+        paths = [Path(self), *(self.parent / name for name in self.companions)]
+        return _restored, tuple(KeptFile(path).__reduce_ex__(protocol)[1] for path in paths)
 
 
-FILE = Annotated[Union[Path, FileContent], FileMark()]  # noqa: UP007 - read at run time
-"""A port that takes a path, or the file that another node wrote."""
+def _restored(*files: tuple[str, int, int, Any]) -> KeptFiles:
+    """Return the files where they still are what they were, else new ones with the same names and content."""
+    paths = [Path(path) for path, _, _, _ in files]
+    if not all(_is_same(path, size, mtime) for path, (_, size, mtime, _) in zip(paths, files, strict=True)):
+        folder = files_folder("restored")
+        for path, (_, _, mtime, content) in zip(paths, files, strict=True):
+            (folder / path.name).write_bytes(content)
+            os.utime(folder / path.name, ns=(mtime, mtime))
+        paths = [folder / path.name for path in paths]
+    return _together(paths[0], [path.name for path in paths[1:]])
 
 
-@algorithm(version="1", name="core.read_as")
-def read_as(
-    file: FILE,
-    *,
-    reader: Annotated[str, Param("Reader", help="Name of the algorithm that reads the file: pdf.read_pattern")],
-    options: Annotated[dict[str, bool | int | float | str | None], Param("Options of the reader")] = {},  # noqa: B006
-) -> Any:
-    """Read a file that a tool wrote with one of our readers, so that the next node gets its content.
+def _is_same(path: Path, size: int, mtime_ns: int) -> bool:
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (size, mtime_ns)
 
-    Parameters
-    ----------
-    file : FileContent or path
-        The file.
-    reader : str
-        Name of the reader.
-    options : dict
-        Its options.
 
-    Raises
-    ------
-    InputError
-        If the reader cannot read it.
-    """
-    import tempfile
+def _together(path: Path, companions: Iterable[str]) -> KeptFiles:
+    made = KeptFiles(path)
+    made.companions = tuple(companions)
+    return made
 
-    found = registry.find(reader)
-    port = Port("file", found.signature.output)
-    with tempfile.TemporaryDirectory(prefix="daisy-") as folder:
-        path = Path(file) if isinstance(file, (str, Path)) else file.write(Path(folder))
-        return reading(found, port, FileInput(path, to_json(options)), {})()
+
+def keep_all(path: Path, others: Sequence[Path], folder: Path) -> KeptFile:
+    """Move a file, and those that belong to it, out of the folder of a call into one where they stay."""
+    kept = keep(path, folder)
+    names = [keep(other, folder).name for other in others]
+    return _together(kept, names) if names else kept
 
 
 @algorithm(version="1", name="core.field")
@@ -118,17 +92,13 @@ class Layout:
         if isinstance(value, Mapping):
             path = literal(cast("Mapping[str, Any]", value), folder)
             return file_object(path)
-        if isinstance(value, FileContent):
-            path = value.write(folder)
-            names = [other.name for other in value.secondary]
-        else:
-            source = Path(value.path if isinstance(value, FileInput) else value)
-            path = _linked(source, folder, where)
-            names = []
-            for pattern in patterns:
-                other = source.parent / secondary_name(source.name, pattern["pattern"])
-                if other.is_file():
-                    names.append(_linked(other, folder, where).name)
+        source = Path(value.path if isinstance(value, FileInput) else value)
+        path = _linked(source, folder, where)
+        names: list[str] = []
+        for pattern in patterns:
+            other = source.parent / secondary_name(source.name, pattern["pattern"])
+            if other.is_file():
+                names.append(_linked(other, folder, where).name)
         missing = [name for pattern in patterns if pattern["required"]
                    and (name := secondary_name(path.name, pattern["pattern"])) not in names]  # fmt: skip
         if missing:

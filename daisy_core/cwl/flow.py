@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..algorithm import Algorithm
-from ..datatypes import strip_optional
 from ..errors import InputError
 from ..graph import Binding, Const, Graph, Node, Ref, Several
-from ..markers import File
-from ..signature import Parameter, Port, is_named_tuple, item_type
+from ..signature import Parameter, Port, is_named_tuple
 from .document import Document, aslist
-from .files import FILE, field
+from .files import field
 from .ports import identifier, input_item, is_optional
 from .references import evaluate
 from .types import Refused
@@ -55,8 +53,7 @@ class Flow:
         outputs = {identifier(item["id"]): self._output(item) for item in self.document["outputs"]}
         if not outputs:
             raise Refused(f"{self.where}: the workflow has no outputs")
-        # A path is what the user gives for a file, whatever else the port of the tool may take.
-        inputs = {key: _outer(item.annotation) for key, item in self.items.items() if isinstance(item, Port)}
+        inputs = {key: item.annotation for key, item in self.items.items() if isinstance(item, Port)}
         parameters = {key: item for key, item in self.items.items() if isinstance(item, Parameter)}
         output: Any = next(iter(outputs.values())) if len(outputs) == 1 else outputs
         return Graph(self.name, "1", inputs, parameters, self.nodes, output).validate()
@@ -242,12 +239,3 @@ def _takes_port(process: Document, key: str) -> bool:
         return isinstance(Flow(process, "", frozenset()).items.get(identifier(key)), Port)
     found = [item for item in process["inputs"] if item["id"] == key]
     return bool(found) and isinstance(input_item(key, found[0], str(process["where"])), Port)
-
-
-def _outer(annotation: Any) -> Any:
-    """Return the type of a port of the workflow: where its steps take a file, the user gives a path."""
-    inner, _ = strip_optional(annotation)
-    item = item_type(inner)
-    if item is not None:
-        return Sequence[_outer(item)]
-    return File if inner == FILE else inner

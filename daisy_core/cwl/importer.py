@@ -111,7 +111,7 @@ class ImportedWorkflow(Workflow[..., Any]):
         absent = {key: None for key in self._full.inputs if key not in names}
         return _without(self._full, absent) if absent else self._full
 
-    @functools.cached_property
+    @property
     def source_hash(self) -> str:
         """Hash of the document and the documents of its steps."""
         return digest([self.document, [node.algorithm.source_hash for node in self._full.nodes.values()]])[:16]

@@ -12,7 +12,7 @@ from ..registry import reader
 from ..signature import Port, type_name
 from ..workflow import Workflow
 from .tools import file_name, helper, native, reading_tool, source
-from .types import RANGE, Field, Refused, marked
+from .types import RANGE, Field, Refused, gives_file, marked
 
 How = Literal["one", "items", "chunks"]
 
@@ -132,7 +132,7 @@ class Links:
         lifted = {name: found for name in node.lifted if (found := held[name]) is not None}
         kinds = {found.how for found in lifted.values()} | ({"items"} if len(lifted) < len(node.lifted) else set[How]())
         chunked = kinds == {"chunks"} and len(node.lifted) == 1
-        if (kinds == {"one"} or chunked) and native(node.algorithm) is None:
+        if (kinds == {"one"} or chunked) and not _gives_files(node):
             use["lift"] = list(node.lifted)
             if not chunked:
                 step["in"][RANGE] = self._ranges(node, next(iter(lifted.values())))
@@ -221,6 +221,11 @@ class Links:
         found = source(algorithm)
         if found.name:
             self.files[found.name] = found.text
+
+
+def _gives_files(node: Node) -> bool:
+    """True where the results are files themselves: several of them have no place in one file."""
+    return native(node.algorithm) is not None or any(map(gives_file, node.algorithm.signature.output_ports.values()))
 
 
 def _read_alike(left: Port, right: Port) -> bool:

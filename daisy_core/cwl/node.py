@@ -19,7 +19,7 @@ from ..reading import FileInput, reading
 from ..signature import REQUIRED, Port, is_named_tuple
 from ..workflow import Workflow
 from . import values
-from .types import RANGE, SOURCE, STEP, from_text, is_json_port, is_model, json_type, marked, reader_fields
+from .types import RANGE, SOURCE, STEP, from_text, gives_file, is_json_port, is_model, json_type, marked, reader_fields
 
 ABSENT: Any = object()
 
@@ -80,8 +80,12 @@ def _run(algorithm: Algorithm[..., Any], given: Mapping[str, Any]) -> None:
     if run.error is not None:
         raise RunError(run.reason()) from run.error
     several = bool(lifted) and algorithm.kind != "reduction"
+    types = algorithm.signature.output_ports
     for name, value in _outputs(algorithm, run.outputs, several=several).items():
-        values.write(name, value, run.provenance(), items=several)
+        if gives_file(types[name]):
+            values.copy_files(name, value)
+        else:
+            values.write(name, value, run.provenance(), items=several)
 
 
 def _outputs(algorithm: Algorithm[..., Any], found: Mapping[str, Any], *, several: bool) -> Mapping[str, Any]:

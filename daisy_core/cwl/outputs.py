@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import InputError
+from ..script.files import files_folder
 from .document import aslist
-from .files import FileContent, file_object, secondary_name, with_contents
+from .files import file_object, keep_all, secondary_name, with_contents
 from .ports import choices, is_optional, named_tuple
 from .references import evaluate
 from .types import Refused
@@ -50,7 +51,10 @@ def collect(outputs: Mapping[str, Mapping[str, Any]], folder: Path, streams: Map
             value = file_object(streams[item["type"]])
         else:
             value = _bound(item, folder, scope, at)
-        found[key] = _value(_fitting(value, item["type"], at), item, folder, scope, at)
+        found[key] = _fitting(value, item["type"], at)
+    keeper = _Keeper(folder)  # only now: what is moved is found no more
+    for key, item in outputs.items():
+        found[key] = keeper.value(found[key], item, f"{where}: output '{item['id']}'")
     if len(found) == 1:
         return next(iter(found.values()))
     return named_tuple(tuple(found), (Any,) * len(found))(**found)
@@ -138,27 +142,49 @@ def _check_type(value: Any, wanted: list[Any], where: str) -> None:
         raise InputError(f"{where}: {' or '.join(names)} is wanted; the command gave {value!r:.80}")
 
 
-def _value(value: Any, item: Mapping[str, Any], folder: Path, scope: Mapping[str, Any], where: str) -> Any:
-    """Return an output as a value of ours: files with their bytes, and those that belong to them."""
-    if isinstance(value, list):
-        return [_value(one, item, folder, scope, where) for one in cast("list[Any]", value)]
-    if not isinstance(value, Mapping) or cast("Mapping[str, Any]", value).get("class") != "File":
-        return cast("Any", value)
-    file = cast("Mapping[str, Any]", value)
-    if "contents" in file and "path" not in file and "location" not in file:
-        import numpy as np
+class _Keeper:
+    """Moves the files of one call to where they stay; one that is two outputs stays once."""
 
-        content = np.frombuffer(str(file["contents"]).encode(), np.uint8)
-        return FileContent(str(file.get("basename") or item["id"]), content)
-    path = _own(str(file.get("path") or file["location"]), folder, where)
-    others: list[Path] = []
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.done: dict[Path, Any] = {}
+        self._stays: Path | None = None
+
+    def value(self, value: Any, item: Mapping[str, Any], where: str) -> Any:
+        """Return an output as a value of ours: files where they stay, with those that belong to them."""
+        if isinstance(value, list):
+            return [self.value(one, item, where) for one in cast("list[Any]", value)]
+        if not isinstance(value, Mapping) or cast("Mapping[str, Any]", value).get("class") != "File":
+            return cast("Any", value)
+        file = cast("Mapping[str, Any]", value)
+        if "contents" in file and "path" not in file and "location" not in file:
+            path = self.folder / Path(str(file.get("basename") or item["id"])).name
+            path.write_text(str(file["contents"]), encoding="utf-8")
+        else:
+            path = _own(str(file.get("path") or file["location"]), self.folder, where)
+        if path not in self.done:
+            self.done[path] = keep_all(path, _companions(path, item, where), self._place())
+        return self.done[path]
+
+    def _place(self) -> Path:
+        """Return a folder of its own for each file: two outputs may have the same name."""
+        if self._stays is None:
+            self._stays = files_folder("cwl")
+        folder = self._stays / f"{len(self.done)}"
+        folder.mkdir()
+        return folder
+
+
+def _companions(path: Path, item: Mapping[str, Any], where: str) -> list[Path]:
+    """Return the files that belong to an output."""
+    found: list[Path] = []
     for pattern in item.get("secondaryFiles", ()):
         other = path.parent / secondary_name(path.name, pattern["pattern"])
         if other.is_file():
-            others.append(other)
+            found.append(other)
         elif pattern["required"]:
             raise InputError(f"{where}: the file {other.name} that belongs to {path.name} was not written")
-    return FileContent.read(path, others)
+    return found
 
 
 def _own(text: str, folder: Path, where: str) -> Path:

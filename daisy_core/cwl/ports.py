@@ -7,9 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Union, cast
 
-from ..markers import Param
+from ..markers import File, Param
 from ..signature import REQUIRED, Parameter, Port
-from .files import FILE, FileContent
 from .types import Refused
 
 _PLAIN: dict[str, Any] = {
@@ -73,7 +72,7 @@ def input_type(kind: Any, where: str) -> tuple[Any, bool]:
     if any(item in ("File", "stdin") for item in found):
         if len(found) > 1:
             raise Refused(f"{where}: a file or something else has no counterpart among our inputs")
-        return FILE, True
+        return File, True
     if "Any" in found:
         return Any, True
     if len(found) == 1 and _array(found[0]):
@@ -108,16 +107,16 @@ def output_type(outputs: Mapping[str, Mapping[str, Any]], where: str) -> Any:
 
 def result_type(kind: Any, where: str) -> Any:
     """Return the Python type of an output."""
-    found = choices(kind)
+    found, made = choices(kind), cast("Any", Any)
     if "Directory" in found:
         raise Refused(f"{where}: a folder has no counterpart among our results; name the files in it")
     if len(found) != 1:
         return Any
     if _array(found[0]):
         inner: Any = result_type(found[0]["items"], where)
-        made: Any = list[inner]
+        made = list[inner]
     elif found[0] in ("File", "stdout", "stderr"):
-        made = FileContent
+        made = File
     else:
         made = _PLAIN.get(found[0], Any) if isinstance(found[0], str) else str
     return made | None if is_optional(kind) and made is not Any else made

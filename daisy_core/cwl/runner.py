@@ -57,9 +57,10 @@ def validate(file: str | os.PathLike[str]) -> str:
         [str(program("cwltool")), "--validate", "--disable-color", str(file)], env=_environment("cwltool"),
         capture_output=True, text=True, errors="replace", check=False,
     )  # fmt: skip
+    said = _problems(f"{done.stdout}\n{done.stderr}")
     if done.returncode:
-        raise InputError(f"{file} is not valid CWL:\n{_problems(done.stderr)}")
-    return _problems(f"{done.stdout}\n{done.stderr}")
+        raise InputError(f"{file} is not valid CWL:\n{said}")
+    return said
 
 
 def run(file: str | os.PathLike[str], job: str | os.PathLike[str] | Mapping[str, Any] | None = None, *, runner: Runner = "cwltool",

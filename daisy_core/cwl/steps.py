@@ -7,13 +7,26 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
+from ..datatypes import strip_optional
 from ..graph import Const, Node, Ref, Several
 from ..params import to_json
-from ..signature import REQUIRED, Parameter, Port, is_named_tuple
+from ..signature import REQUIRED, Parameter, Port, is_named_tuple, item_type
 from ..workflow import Workflow
 from .links import Held, How, Links, Results
 from .tools import document_name, file_inputs, file_name, header, native, tool
-from .types import STEP, Field, Refused, array_of, fields, optional_type, outputs, port_default, port_item, short
+from .types import (
+    STEP,
+    Field,
+    Refused,
+    array_of,
+    fields,
+    gives_file,
+    optional_type,
+    outputs,
+    port_default,
+    port_item,
+    short,
+)
 
 
 class Steps(Links):
@@ -72,7 +85,10 @@ class Steps(Links):
         given = {name: replace(held, source=ids[name]) for name, held in made.items()}
         self.given = Results(given, whole or not isinstance(output, Ref))
         return {
-            ids[name]: {"type": "File" if held.how == "one" else "File[]", "outputSource": cast("str", held.source)}
+            ids[name]: {
+                "type": f"{'File' if held.how == 'one' else 'File[]'}{'?' if held.null else ''}",
+                "outputSource": cast("str", held.source),
+            }
             for name, held in made.items()
         }
 
@@ -142,8 +158,17 @@ class Steps(Links):
         step["in"][STEP] = {"default": json.dumps(use)}  # as text: schema salad rewrites mappings even in defaults
         found = outputs(algorithm, self.files[run]["inputs"])
         self.steps[step_id] = {**step, "out": list(found.values())}
-        several = is_named_tuple(algorithm.signature.output)
-        self.results[node.id] = Results({name: Held(f"{step_id}/{key}", how) for name, key in found.items()}, several)
+        made: dict[str, Held] = {}
+        for name, annotation in algorithm.signature.output_ports.items():
+            source, is_file = f"{step_id}/{found[name]}", gives_file(annotation)
+            is_list = is_file and item_type(annotation) is not None
+            if is_list and how != "one":
+                raise Refused(
+                    f"{self.graph.name}: node '{node.id}': a list of files for each item has no place in CWL links"
+                )
+            null = is_file and strip_optional(annotation)[1]
+            made[name] = Held(source, "items" if is_list else how, raw=is_file, null=null)
+        self.results[node.id] = Results(made, is_named_tuple(algorithm.signature.output))
 
     def _native(self, step_id: str, node: Node, step: dict[str, Any], use: Mapping[str, Any], how: How) -> None:
         """Make the step of a tool that was CWL from the beginning: its own ids, its files as they are."""

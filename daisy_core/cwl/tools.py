@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from .. import registry
 from ..algorithm import Algorithm
+from ..datatypes import strip_optional
 from ..errors import ParameterError
 from ..identity import distribution_version
 from ..signature import REQUIRED, Port
@@ -27,6 +28,7 @@ from .types import (
     Refused,
     array_of,
     fields,
+    gives_file,
     marked,
     optional_type,
     outputs,
@@ -118,8 +120,17 @@ def tool(algorithm: Algorithm[..., Any]) -> dict[str, Any]:
     inputs[RANGE] = {"type": "string?", "doc": "Set by workflows: which items of a file with several, as start:stop."}
     inputs[STEP] = {"type": "string?", "doc": "Set by workflows: how the step uses the algorithm, as JSON."}
     made = _command(algorithm, [], inputs)
-    found = {key: {"type": "File", "outputBinding": {"glob": f"{name}.nxs"}} for name, key in given.items()}
-    return {**made, "inputs": inputs, "outputs": found}
+    types = algorithm.signature.output_ports
+    return {**made, "inputs": inputs, "outputs": {key: _output(name, types[name]) for name, key in given.items()}}
+
+
+def _output(name: str, annotation: Any) -> dict[str, Any]:
+    """Return an output: a NeXus file of ours, or the files themselves, whose folders are numbered to keep their order."""
+    if not gives_file(annotation):
+        return {"type": "File", "outputBinding": {"glob": f"{name}.nxs"}}
+    inner, optional = strip_optional(annotation)
+    kind = "File[]" if Port("", inner).is_sequence else "File"
+    return {"type": f"{kind}?" if optional else kind, "outputBinding": {"glob": f"{name}.files/*/*"}}
 
 
 def reading_tool(owner: Algorithm[..., Any], port: Port, *, optional: bool) -> dict[str, Any]:

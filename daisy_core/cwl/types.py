@@ -323,8 +323,15 @@ def outputs(algorithm: Algorithm[..., Any], inputs: Iterable[str]) -> dict[str, 
     return {name: f"{name}.out" if name in taken else name for name in algorithm.signature.output_ports}
 
 
+def gives_file(annotation: Any) -> bool:
+    """True for an output that is a file itself, or a list of files."""
+    return Port("", annotation).is_file
+
+
 def _writable(annotation: Any) -> bool:
     inner, _ = strip_optional(annotation)
+    if gives_file(inner):
+        return True
     if (item := item_type(inner)) is not None:
         return _writable(item)
     described = describe(inner)

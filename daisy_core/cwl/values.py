@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +18,16 @@ ITEMS = "[items]"
 def write(name: str, value: Any, provenance: Mapping[str, Any] | None = None, *, items: bool = False) -> Path:
     """Write one value, or several items, to ``<name>.nxs`` in the working folder."""
     return nexus.write(f"{name}.nxs", {ITEMS if items else name: value}, provenance)
+
+
+def copy_files(name: str, value: Any) -> None:
+    """Copy a file, or files, into numbered folders of the working folder, so that their order is that of their paths."""
+    given = cast("list[Any]", value) if isinstance(value, (list, tuple)) else [value] if value is not None else []
+    digits = len(str(len(given)))
+    for at, path in enumerate(given):
+        folder = Path(f"{name}.files") / f"{at:0{digits}d}"
+        folder.mkdir(parents=True)
+        shutil.copyfile(path, folder / Path(path).name)
 
 
 def is_result(path: Path) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -29,13 +28,13 @@ class Launch:
         Program and arguments.
     env : mapping
         The whole environment of the process.
-    on_kill : callable, optional
-        Ends what the process started elsewhere.
+    end : tuple of str
+        A command that ends what the process started elsewhere.
     """
 
     argv: list[str]
     env: Mapping[str, str]
-    on_kill: Callable[[], None] | None = None
+    end: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class Container(Environment):
             return Launch(self._apptainer(runtime, argv, env, folder, files), dict(os.environ))
         name = f"daisy-{secrets.token_hex(6)}"
         words = self._docker(runtime, name, argv, env, folder, files)
-        return Launch(words, dict(os.environ), functools.partial(_remove, runtime, name))
+        return Launch(words, dict(os.environ), ("sh", "-c", _END, "sh", runtime, name))
 
     def _apptainer(self, runtime: Runtime, argv: Sequence[str], env: Mapping[str, str], folder: Path,
                    files: Sequence[Path]) -> list[str]:  # fmt: skip
@@ -161,14 +160,8 @@ def _mount(**places: Path) -> str:
     return ",".join(quoted)
 
 
-def _remove(runtime: str, name: str) -> None:
-    """End a container: the process of ``docker run`` is only its spectator."""
-    import subprocess
-
-    subprocess.run(
-        [runtime, "rm", "--force", name], stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False
-    )
-
+_END = 'exec >/dev/null 2>&1; "$1" kill "$2"; "$1" rm --force "$2"'
+"""Ends a container: the process of ``docker run`` is only its spectator."""
 
 _WITH_MODULES = 'module load "${@:2:$1}" || exit 1; shift "$(($1 + 1))"; exec "$@"'
 

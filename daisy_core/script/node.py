@@ -110,7 +110,7 @@ def execute(tool: Tool, values: Mapping[str, Any]) -> Any:
         launch = tool.environment.launch(argv, staged.env, staged.folder, staged.readable)
         command = Command(
             tool.name, launch.argv, staged.folder, launch.env, stdin=staged.stdin, stdout=root / "stdout", stderr=root / "stderr",
-            progress=tool.progress, seconds=_seconds(tool), grace=tool.grace, on_kill=launch.on_kill,
+            progress=tool.progress, seconds=_seconds(tool), grace=tool.grace, end=launch.end,
         )  # fmt: skip
         ended = command.run()
         if ended.status not in tool.success_codes:
@@ -313,7 +313,9 @@ def declare(tool: Tool, module: str = __name__, file: Path | None = None) -> Scr
     made = ScriptAlgorithm(tool, module, file)
     for known in registry.known():
         if known.name == made.name and isinstance(known, ScriptAlgorithm) and _contradicts(known, made):
-            raise DaisyError(f"algorithm '{tool.name}' is declared by both {known.file} and {file}; give one of them another name")
+            raise DaisyError(
+                f"algorithm '{tool.name}' is declared by both {known.file} and {file}; give one of them another name"
+            )
     _ = made.param_model  # refuses what is not JSON, and wrong defaults
     registry.register(made)
     return made

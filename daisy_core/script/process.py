@@ -35,7 +35,7 @@ TAIL = 12
 _BLOCK = 1 << 16
 _ENDS = re.compile(rb"[\r\n]+")
 
-_WATCH = "trap '' TERM INT HUP; cat >/dev/null; kill -TERM 0; sleep \"$1\"; kill -KILL 0"
+_WATCH = 'trap \'\' TERM INT HUP; cat >/dev/null; kill -TERM 0; sleep "$1"; shift; "$@"; kill -KILL 0'
 """A shell in the process group that ends the group when this process is gone and its pipe is closed with it."""
 
 
@@ -90,8 +90,8 @@ class Command:
         It is ended after so long.
     grace : float
         Seconds between SIGTERM and SIGKILL.
-    on_kill : callable, optional
-        Called after the process was ended: what runs elsewhere (a container) is ended there.
+    end : tuple of str
+        A command that ends what the process started elsewhere (a container); it is run when the process is ended.
     """
 
     owner: str
@@ -104,7 +104,7 @@ class Command:
     progress: str = ""
     seconds: float | None = None
     grace: float = 5.0
-    on_kill: Callable[[], None] | None = None
+    end: tuple[str, ...] = ()
 
     def run(self) -> Ended:
         """Run it to its end; nothing that it started is left behind.
@@ -195,7 +195,7 @@ class _Running:
         for number in self._open:
             os.set_blocking(number, False)
         self._flushed = time.monotonic()
-        self._guard = _Guard(self.process.pid, command.grace)
+        self._guard = _Guard(self.process.pid, command)
 
     def _pipes(self) -> list[tuple[IO[bytes], _Stream]]:
         assert self.process.stdout is not None
@@ -243,8 +243,14 @@ class _Running:
             with contextlib.suppress(Cancelled):  # raised by the progress that it still reports
                 self._read(POLL)
         self._signal(signal.SIGKILL)
-        if self.command.on_kill is not None:
-            self.command.on_kill()
+        self._end_elsewhere()
+
+    def _end_elsewhere(self) -> None:
+        import subprocess
+
+        if self.command.end:
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                subprocess.run(self.command.end, stdin=subprocess.DEVNULL, timeout=60, check=False)
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -318,14 +324,14 @@ def _start(command: Command, stdin: IO[bytes] | None) -> subprocess.Popen[bytes]
 class _Guard:
     """Ends a process group should this process die (SIGKILL, a crash) before the command has ended."""
 
-    def __init__(self, group: int, grace: float) -> None:
+    def __init__(self, group: int, command: Command) -> None:
         import subprocess
 
         reader, self._writer = os.pipe()  # this end is closed by us, or by the kernel when we die
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._process = subprocess.Popen(
-                ["/bin/sh", "-c", _WATCH, "sh", f"{grace:g}"], stdin=reader, stdout=subprocess.DEVNULL,
+                ["/bin/sh", "-c", _WATCH, "sh", f"{command.grace:g}", *(command.end or ("true",))], stdin=reader, stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL, process_group=group,
             )  # fmt: skip
         except OSError:

@@ -234,3 +234,13 @@ def test_runs_started_at_once_are_all_in_the_table_with_context_of_file_and_comm
     capsys.readouterr()
     assert main(["runs"]) == 0
     assert "no runs in" in capsys.readouterr().out
+
+
+def test_without_the_database_package_the_catalogue_says_so(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "sqlalchemy"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    assert main(["runs"]) == 2
+    assert "needs the package sqlalchemy" in capsys.readouterr().err

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,6 +73,18 @@ def dream(spectrum: Spectrum, *, seconds: float = 30.0) -> float:
         progress(0.5, "dreaming")
         time.sleep(0.02)
     return 1.0
+
+@algorithm(version="1")
+def deaf(spectrum: Spectrum, *, seconds: float = 2.0) -> float:
+    """Sleep, reporting once."""
+    progress(0.5, "deaf from here")
+    time.sleep(seconds)
+    return 1.0
+
+@algorithm(version="1")
+def less(spectrum: Spectrum, backgrounds: Sequence[Spectrum] = (), *, labels: Annotated[tuple[str, ...], Param("Labels")] = ()) -> str:
+    """Say what there is."""
+    return f"{len(backgrounds)} {labels}"
 '''
 
 
@@ -288,3 +303,149 @@ def _running(process: subprocess.Popen[str]) -> RunFolder:
             return runs[0]
         time.sleep(0.05)
     raise AssertionError(f"the run did not start: {process.communicate(timeout=5)}")
+
+
+@pytest.mark.parametrize("engine", ["inline", "threads"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_told_to_end_is_cancelled_and_not_lost(folder: Path, engine: str, number: int) -> None:
+    command = [sys.executable, "-m", "daisy_core.cli", "run", _name(folder, "dream"), "a b#ü.txt", "--engine", engine]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    run = _running(process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130, errors
+    assert run.state() == "cancelled"
+
+
+def test_a_cancel_that_comes_too_late_is_said(folder: Path) -> None:
+    command = [sys.executable, "-m", "daisy_core.cli", "run", _name(folder, "deaf"), "a b#ü.txt", "--quiet"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    run = _running(process)
+    assert main(["cancel", run.id]) == 0
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors
+    assert f"the request to stop run {run.id} came too late" in errors
+
+
+def test_a_second_file_is_no_background_unless_it_is_called_one(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", _name(folder, "less"), "a b#ü.txt", "a b#ü.txt"]) == 2
+    assert "optional inputs are given by name: --backgrounds 'a b#ü.txt'" in capsys.readouterr().err
+    assert list_runs() == []
+    assert main(["run", _name(folder, "less"), "a b#ü.txt", "--backgrounds", "a b#ü.txt", "--out", "t.nxs"]) == 0
+    assert nexus.read("t.nxs")["result"] == "1 ()"
+
+
+def test_words_that_look_like_numbers_stay_words_in_a_list_of_words(folder: Path) -> None:
+    assert main(["run", _name(folder, "less"), "a b#ü.txt", "--labels", "1", "2", "--out", "t.nxs"]) == 0
+    assert nexus.read("t.nxs")["result"] == "0 ('1', '2')"
+
+
+@pytest.mark.parametrize("text", ["[1]", "3", "@list.json", "@broken.json", "@latin.json", "{"])
+def test_a_parameter_model_is_filled_from_an_object_only(
+    folder: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    Path("list.json").write_text("[1]", encoding="utf-8")
+    Path("broken.json").write_text("{", encoding="utf-8")
+    Path("latin.json").write_bytes(b'{"edge": "\xfc"}')
+    assert main(["run", _name(folder, "total"), "a b#ü.txt", "--smoothing", text]) == 2
+    assert "daisy: Smoothing: " in capsys.readouterr().err
+
+
+def test_results_are_not_written_over_a_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("out.nxs").mkdir()
+    assert main(["run", _name(folder, "scale"), "a b#ü.txt", "--out", "out.nxs"]) == 2
+    assert "--out out.nxs is a folder" in capsys.readouterr().err
+
+
+def test_a_folder_that_may_not_be_written_is_said_before_the_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # root may write everywhere
+    assert main(["run", _name(folder, "scale"), "a b#ü.txt", "--out", "out.nxs"]) == 2
+    assert "may not be written" in capsys.readouterr().err
+    assert list_runs() == []
+
+
+def test_a_full_disk_leaves_the_run_and_says_where_its_results_are(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    assert main(["run", _name(folder, "scale"), "a b#ü.txt", "--out", "out.nxs"]) == 1
+    (run,) = list_runs()
+    assert f"out.nxs cannot be written: No space left on device; the results are in {run.results}" in (
+        capsys.readouterr().err
+    )
+    assert not Path("out.nxs").exists()
+
+
+def test_files_that_may_not_be_read_folders_and_pipes_are_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = _name(folder, "scale")
+    Path("folder").mkdir()
+    os.mkfifo("pipe")
+    for word, says in (("folder", "is a folder"), ("pipe", "is a pipe or device")):
+        assert main(["run", name, word]) == 2
+        assert says in capsys.readouterr().err
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)  # root may read everything
+    assert main(["run", name, "a b#ü.txt"]) == 2
+    assert "a b#ü.txt may not be read" in capsys.readouterr().err
+
+
+def test_a_missing_file_in_a_folder_that_may_not_be_read_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert main(["run", _name(folder, "scale"), "gone.txt", "--quiet"]) == 2
+    assert "no such file: gone.txt (the folder . may not be read)" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_file_names_that_are_not_utf_8_are_names(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    name = os.fsdecode(b"scan\xff.txt")
+    shutil.copyfile("a b#ü.txt", name)
+    assert main(["run", _name(folder, "scale"), name, "--out", "out.nxs"]) == 0, capfd.readouterr().err
+    (run,) = list_runs()
+    assert Path(run.request()["inputs"]["spectrum"]["path"]).is_file()
+    assert nexus.read("out.nxs")["result"].counts[0] == 20.0
+
+
+def test_a_run_folder_that_cannot_be_filled_is_taken_away(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        RunFolder.create(tmp_path, {"inputs": object()})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["pdf", "numpy"])
+def test_a_new_app_takes_no_name_that_is_taken(folder: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert main(["new", "app", name]) == 2
+    assert f"'{name}'" in capsys.readouterr().err
+    assert not Path(f"daisy-{name}").exists()
+
+
+@pytest.mark.parametrize(("script", "peer"), [("_report", True), ("kernel_overhead", False)])
+def test_a_claim_lists_every_round(
+    script: str, peer: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    benchmarks = Path(__file__).parents[2] / "benchmarks"
+    monkeypatch.syspath_prepend(benchmarks)
+    spec = importlib.util.spec_from_file_location(f"benchmark{script}", benchmarks / f"{script}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if peer:
+        module.claim("x: y", ours=[1.0, 2.0, 4.0], peer=[2.0, 2.0, 2.0], unit="s", cpu_time=True)
+    else:
+        module.bound("x: y", [2.0, 1.0, 0.5], "s", ("<", 3.0), cpu_time=True)
+    record = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert record["rounds"] == [2.0, 1.0, 0.5]

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from core.kernel_lab import Curve, Recipe
+
 from daisy_core import (
     File,
     Frame,
@@ -123,10 +123,11 @@ def test_what_is_absent_is_left_out_and_a_sequence_is_repeated(here: Path) -> No
     same = echo(["--mask", "{mask}"], "{files}", ["--range", "{low}:{high}"], "--n={more}", "{loud?--loud}", "end",
                 inputs={"files": Sequence[File], "mask": Input(File, optional=True)},
                 params={"low": (float | None, None), "high": 2.5, "loud": False, "more": (tuple[int, ...], ())})  # fmt: skip
-    assert same(["a", "b"][:0]) == "end"
+    assert same([]) == "end"
     Path("m").touch()
     shown = same([ODD, "m"], "m", low=1.0, loud=True, more=(4, 5)).split("\n")
-    assert shown == ["--mask", f"{here}/m", f"{here}/{ODD}", f"{here}/m", "--range", "1.0:2.5", "--n=4", "--n=5", "--loud", "end"]  # fmt: skip
+    assert shown[:4] == ["--mask", f"{here}/m", f"{here}/{ODD}", f"{here}/m"]
+    assert shown[4:] == ["--range", "1.0:2.5", "--n=4", "--n=5", "--loud", "end"]
 
 
 def test_a_parameter_model_is_named_by_field_or_is_json(here: Path) -> None:
@@ -177,7 +178,12 @@ def test_data_go_in_and_come_out_as_files_of_their_type(here: Path) -> None:
     assert found.top == 2.0
     run = WorkflowEngine("processes", workers=1).run(double, {"frame": np.ones((2, 2))})
     assert run.result().top == 2.0
-    copy = script("lab.copy", ["cp", "{curve}", "{result}"], inputs={"curve": Input(Curve, "in.nxs")}, outputs={"result": ("o.nxs", Curve)})
+    copy = script(
+        "lab.copy",
+        ["cp", "{curve}", "{result}"],
+        inputs={"curve": Input(Curve, "in.nxs")},
+        outputs={"result": ("o.nxs", Curve)},
+    )
     np.testing.assert_array_equal(copy(Curve([1.0, 2.0], [3.0, 4.0])).y, [3.0, 4.0])
 
 
@@ -189,7 +195,9 @@ def test_a_file_can_be_given_a_name_that_the_command_likes(here: Path) -> None:
 
 
 def test_a_file_as_result_stays_and_travels_with_its_content(here: Path) -> None:
-    made = script("lab.made", ["cp", "{text}", "{result}"], inputs={"text": File}, outputs={"result": "copy of {text.stem}.dat"})
+    made = script(
+        "lab.made", ["cp", "{text}", "{result}"], inputs={"text": File}, outputs={"result": "copy of {text.stem}.dat"}
+    )
     path = made(ODD)
     assert isinstance(path, KeptFile)
     assert path.name == f"copy of {Path(ODD).stem}.dat"
@@ -260,7 +268,10 @@ def test_exit_statuses_that_mean_success_are_declared(here: Path) -> None:
 @pytest.mark.parametrize(
     ("declared", "message"),
     [
-        ({"command": ["x", "{imgae}"], "inputs": {"image": File}}, r"'\{imgae\}' is not declared; did you mean 'image'"),
+        (
+            {"command": ["x", "{imgae}"], "inputs": {"image": File}},
+            r"'\{imgae\}' is not declared; did you mean 'image'",
+        ),
         ({"command": ["x"], "inputs": {"image": File}}, r"'image' is declared, but '\{image\}' stands nowhere"),
         ({"command": ["x"], "params": {"npt": 3}}, r"'npt' is declared, but"),
         ({"command": ["x", "{a"]}, r"cannot understand '\{a'"),
@@ -292,7 +303,9 @@ def test_a_declaration_that_does_not_fit_together_is_refused(declared: dict[str,
 
 def test_what_is_missing_is_refused_with_what_to_do(here: Path) -> None:
     absent = script("lab.absent", ["no-such-program"], outputs={"result": "x"}, install="apt-get install no-such")
-    with pytest.raises(RunError, match=r"'no-such-program' is not installed on this machine; install it: apt-get install no-such"):
+    with pytest.raises(
+        RunError, match=r"'no-such-program' is not installed on this machine; install it: apt-get install no-such"
+    ):
         absent()
     with pytest.raises(InputError, match=r"port 'text': no such file: nothing.txt"):
         counting(here)("nothing.txt")

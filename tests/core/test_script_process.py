@@ -88,7 +88,9 @@ def test_a_cancelled_command_is_asked_first(tmp_path: Path, kind: Any) -> None:
 
 
 def test_a_command_that_ignores_the_request_is_forced_with_all_its_children(tmp_path: Path) -> None:
-    run, pids = started("trap '' TERM; (sleep 300; sleep 300) & echo $! >> {pids}; echo $$ >> {pids}; sleep 300", tmp_path, count=2)
+    run, pids = started(
+        "trap '' TERM; (sleep 300; sleep 300) & echo $! >> {pids}; echo $$ >> {pids}; sleep 300", tmp_path, count=2
+    )
     run.cancel()
     with pytest.raises(Cancelled):
         run.result(PATIENCE)
@@ -133,7 +135,9 @@ tool()
 
 
 def test_it_does_not_outlive_a_caller_that_is_killed(tmp_path: Path) -> None:
-    caller = subprocess.Popen([sys.executable, "-c", MAIN, str(tmp_path / "pids")], env={**os.environ, "TMPDIR": str(tmp_path)})
+    caller = subprocess.Popen(
+        [sys.executable, "-c", MAIN, str(tmp_path / "pids")], env={**os.environ, "TMPDIR": str(tmp_path)}
+    )
     pids = pids_in(tmp_path / "pids", 2)
     assert all(map(alive, pids))
     caller.send_signal(signal.SIGKILL)

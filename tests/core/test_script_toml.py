@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from core.kernel_lab import Curve  # declares core.Curve
+
 from daisy_core import DaisyError, ParameterError, WorkflowError, nexus, registry
 from daisy_core.cli import main
 from daisy_core.runs import list_runs
@@ -20,7 +20,7 @@ TOOL = r"""
 name = "site.integrate"
 version = "2"
 doc = "Sum the columns of a table."
-command = ["./sum columns.sh", "{table}", "--bins", "{npt}", ["--mask", "{mask}"], "{quiet?--quiet}", "{method}", "{result}"]
+command = ["./sum columns.sh", "{table}", "--bins", "{npt}", ["--mask", "{mask}"], "{silent?--silent}", "{method}", "{result}"]
 progress = 'done (\d+)%'
 
 [inputs]
@@ -35,7 +35,7 @@ ge = 10
 default = 1000
 
 [params]
-quiet = false
+silent = false
 method = { choices = ["sum", "mean"], default = "sum" }
 
 [outputs]
@@ -62,6 +62,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (home / "sum columns.sh").chmod(0o755)
     (tmp_path / "a b#ü.txt").write_text("1\n2\n3.5\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_ALGORITHMS", dict(registry._ALGORITHMS))  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setenv("DAISY_RUNS", str(tmp_path / "runs"))
     return home
 
@@ -95,7 +96,9 @@ def test_the_command_line_runs_it_by_its_file(folder: Path, capsys: pytest.Captu
     assert (shown["name"], shown["kind"], shown["inputs"]["table"]["type"]) == ("site.integrate", "script", "file")
     with pytest.raises(SystemExit):
         main(["run", file, "--help"])
-    assert "Radial bins: How many (int; default 1000)" in capsys.readouterr().out.replace("\n                        ", " ")
+    assert "Radial bins: How many (int; default 1000)" in capsys.readouterr().out.replace(
+        "\n                        ", " "
+    )
     assert main(["run", file, "a b#ü.txt", "--npt", "3"]) == 2
     assert "greater than or equal to 10" in capsys.readouterr().err
 
@@ -108,8 +111,8 @@ def test_a_failing_tool_fails_the_run_with_its_words(folder: Path, capsys: pytes
 
 def test_a_workflow_file_joins_tools_and_algorithms(folder: Path) -> None:
     (folder / "double.toml").write_text(
-        'command = ["sh", "-c", "cat {{}} | head -n 0; echo $((2 * ${1%.*}))", "sh", "{x}"]\ninputs = { x = "float" }\n'
-        'outputs = { result = { path = "stdout", type = "float" } }\n'.replace("cat {{}} | head -n 0; ", ""),
+        'command = ["sh", "-c", "echo $((2 * $(printf %.0f $1)))", "sh", "{x}"]\ninputs = { x = "float" }\n'
+        'outputs = { result = { path = "stdout", type = "float" } }\n',
         encoding="utf-8",
     )
     workflow = {
@@ -150,7 +153,9 @@ def test_data_types_are_named_as_in_the_registry(folder: Path) -> None:
     ],
 )
 def test_its_environment_is_a_table(folder: Path, table: str, environment: Environment) -> None:
-    (folder / "e.toml").write_text(f'command = ["true"]\noutputs = {{ result = "x" }}\n[environment]\n{table}\n', encoding="utf-8")
+    (folder / "e.toml").write_text(
+        f'command = ["true"]\noutputs = {{ result = "x" }}\n[environment]\n{table}\n', encoding="utf-8"
+    )
     assert from_toml(folder / "e.toml").tool.environment == environment
 
 
@@ -204,3 +209,22 @@ def test_a_tool_can_be_read_again_after_it_was_edited(folder: Path) -> None:
     (folder / "tool.toml").write_text(TOOL.replace('"--bins"', '"--bin"'), encoding="utf-8")
     second = from_toml(folder / "tool.toml")
     assert first.source_hash != second.source_hash
+
+
+def test_the_how_to_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import re
+
+    text = (Path(__file__).resolve().parents[2] / "docs/how-to/wrap-a-script.md").read_text(encoding="utf-8")
+    blocks = dict(reversed(re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL)))
+    (tmp_path / "tool.toml").write_text(blocks["toml"], encoding="utf-8")
+    (tmp_path / "rebin.sh").write_text(blocks["bash"], encoding="utf-8")
+    (tmp_path / "rebin.sh").chmod(0o755)
+    (tmp_path / "Ni.chi").write_text("1 10\n2 20\n3 30\n4 40\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    found = from_toml("tool.toml")("Ni.chi", points=2)
+    assert found.result.name == "Ni-rebinned.chi"
+    assert found.result.read_text() == "1.5 30\n3.5 70\n"
+    assert found.total == 100.0
+    namespace: dict[str, Any] = {"__file__": str(tmp_path / "tools.py"), "__name__": "tools"}
+    exec(blocks["python"].replace("site.rebin", "tools.rebin").replace("\nrebin(", "\nfound = rebin("), namespace)
+    assert namespace["found"] == 100.0

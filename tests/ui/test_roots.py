@@ -164,3 +164,84 @@ def test_hdf5_files_with_links_inside_the_root_are_fine(root: Path) -> None:
         handle["loop"] = h5py.ExternalLink("master.h5", "/entry")
     check_links(root / "master.h5", [root])
     check_links(root / "Ni.chi", [root])
+
+
+def _outside(root: Path) -> Path:
+    with h5py.File(root.parent / "outside.h5", "w") as handle:
+        handle["x"] = np.zeros((4, 4))
+    return root.parent / "outside.h5"
+
+
+def test_a_user_block_does_not_hide_links(root: Path) -> None:
+    with h5py.File(root / "block.h5", "w", userblock_size=512) as handle:
+        handle["x"] = h5py.ExternalLink(str(_outside(root)), "/x")
+    with pytest.raises(InputError, match="leads to"):
+        check_links(root / "block.h5", [root])
+
+
+@pytest.mark.parametrize("kind", ["link", "virtual", "raw"])
+def test_relative_names_count_from_the_working_folder_too(
+    root: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _outside(root)
+    monkeypatch.chdir(root.parent)
+    with h5py.File(root / "master.h5", "w") as handle:
+        if kind == "link":
+            handle["x"] = h5py.ExternalLink("outside.h5", "/x")
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout((4, 4), float)
+            layout[:] = h5py.VirtualSource("outside.h5", "x", (4, 4))
+            handle.create_virtual_dataset("x", layout)
+        else:
+            handle.create_dataset("x", (4,), "u1", external=[("secret.chi", 0, 4)])
+    with pytest.raises(InputError, match="leads to"):
+        check_links(root / "master.h5", [root])
+
+
+def test_an_absolute_name_that_is_gone_counts_by_its_last_part(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _outside(root)
+    monkeypatch.chdir(root.parent)
+    with h5py.File(root / "master.h5", "w") as handle:
+        handle["x"] = h5py.ExternalLink(str(root / "gone" / "outside.h5"), "/x")
+    with pytest.raises(InputError, match="leads to"):
+        check_links(root / "master.h5", [root])
+
+
+def test_each_file_of_a_series_of_sources_is_looked_into(root: Path) -> None:
+    with h5py.File(root / "part_0.h5", "w") as handle:
+        handle["x"] = h5py.ExternalLink(str(_outside(root)), "/x")
+    space = h5py.h5s.create_simple((4,), (h5py.h5s.UNLIMITED,))
+    space.select_hyperslab((0,), (h5py.h5s.UNLIMITED,), (1,), (1,))
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_virtual(space, b"part_%b.h5", b"x", h5py.h5s.create_simple((1,)))
+    with h5py.File(root / "master.h5", "w") as handle:
+        h5py.h5d.create(handle.id, b"x", h5py.h5t.NATIVE_DOUBLE, space, plist)
+    with pytest.raises(InputError, match="leads to"):
+        check_links(root / "master.h5", [root])
+
+
+def test_links_of_a_file_that_is_itself_linked_count_from_both_folders(root: Path) -> None:
+    _outside(root)
+    with h5py.File(root / "sub" / "real.h5", "w") as handle:
+        handle["x"] = h5py.ExternalLink("../outside.h5", "/x")
+    (root / "name.h5").symlink_to(root / "sub" / "real.h5")
+    with h5py.File(root / "master.h5", "w") as handle:
+        handle["x"] = h5py.ExternalLink("name.h5", "/x")
+    check_links(root / "sub" / "real.h5", [root])
+    with pytest.raises(InputError, match="leads to"):
+        check_links(root / "master.h5", [root])
+
+
+def test_groups_that_contain_themselves_and_deep_ones_are_walked_once(root: Path) -> None:
+    with h5py.File(root / "loop.h5", "w") as handle:
+        group = handle.create_group("a")
+        group["again"] = group
+        group["root"] = handle["/"]
+        for _ in range(1500):
+            group = group.create_group("a")
+        group["x"] = 1.0
+    check_links(root / "loop.h5", [root])
+    with h5py.File(root / "loop.h5", "a") as handle:
+        handle["a/out"] = h5py.ExternalLink(str(_outside(root)), "/x")
+    with pytest.raises(InputError, match="leads to"):
+        check_links(root / "loop.h5", [root])
