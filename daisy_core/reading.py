@@ -106,7 +106,7 @@ def _check_file(owner: Algorithm[..., Any], port: Port, value: Any) -> Any:
 
 def _path(owner: Algorithm[..., Any], port: Port, value: str | PurePath) -> Path:
     path = Path(value)
-    _check_regular(owner, port, FileInput(path).file)
+    check_regular(owner, port, FileInput(path).file)
     return path
 
 
@@ -124,13 +124,19 @@ def check_exists(owner: Algorithm[..., Any], port: Port, source: FileInput) -> N
     """
     if not os.path.exists(source.file):  # where Path.exists raises, for text that is no path at all, this is False
         raise InputError(f"{owner.name}: port '{port.name}': no such file: {source.file}{_near(source.file)}")
-    _check_regular(owner, port, source.file)
+    check_regular(owner, port, source.file)
     if not os.access(source.file, os.R_OK):
         raise InputError(f"{owner.name}: port '{port.name}': {source.file} may not be read; ask its owner")
 
 
-def _check_regular(owner: Algorithm[..., Any], port: Port, path: Path) -> None:
-    """Refuse folders, and pipes and devices: opening one waits for ever."""
+def check_regular(owner: Algorithm[..., Any], port: Port, path: Path) -> None:
+    """Refuse what is there and is no regular file; opening a pipe would wait for ever.
+
+    Raises
+    ------
+    InputError
+        If it is a folder, a pipe or a device.
+    """
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):

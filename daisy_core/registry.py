@@ -152,7 +152,10 @@ def load_file(path: Path) -> ModuleType:
 
 
 def find(name: str) -> Algorithm[..., Any]:
-    """Return an algorithm or workflow by name (``pdf.reduce``), by file (``my.py:func``) or by workflow JSON (``my.json``).
+    """Return an algorithm or workflow by name (``pdf.reduce``) or by file.
+
+    A file is Python (``my.py:func``), a workflow (``my.json``), a script's declaration (``tool.toml``) or CWL (``tool.cwl``,
+    ``flow.cwl#step``).
 
     Raises
     ------
@@ -163,6 +166,14 @@ def find(name: str) -> Algorithm[..., Any]:
         from .workflow import Workflow
 
         return Workflow.from_json(_read_text(Path(name)))
+    if name.endswith(".toml"):
+        from .script import from_toml
+
+        return from_toml(name)
+    if name.partition("#")[0].endswith(".cwl"):
+        from .cwl import importer
+
+        return importer.find(name)
     file, colon, function = name.rpartition(":")
     if colon and file.endswith(".py"):
         module = load_file(Path(file))

@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     node.add_argument("--version", default="", help="the version that was exported")
     node.add_argument("--module", default="", help="a module to import first")
     node.add_argument("--read", default="", metavar="PORT", help="only read the file of this port")
+    node.add_argument("--declared", type=Path, metavar="FILE", help="the file that declares it")
     node.set_defaults(command=node_command)
     return parser
 
@@ -76,20 +77,19 @@ def _parser() -> argparse.ArgumentParser:
 def export_command(arguments: argparse.Namespace) -> int:
     """Write documents."""
     from ..cwl.export import export
-    from ..cwl.types import Refused
 
     if bool(arguments.name) == arguments.all:
         raise DaisyError("name what to export, or give --all")
-    status, names = 0, [name for name in registry.all_names() if _of_an_app(name)] if arguments.all else arguments.name
+    names = [name for name in registry.all_names() if _of_an_app(name)] if arguments.all else arguments.name
     for name in names:
         try:
             settled = _settings(name, arguments.set)
             print(export(name, arguments.out, without=arguments.without, single=arguments.single, params=settled))
-        except Refused as error:
+        except DaisyError as error:
             if not arguments.all:
                 raise
             print(f"refused: {error}", file=sys.stderr)
-    return status
+    return 0
 
 
 def _of_an_app(name: str) -> bool:
@@ -134,5 +134,6 @@ def node_command(arguments: argparse.Namespace) -> int:
     """Run one node."""
     from ..cwl.node import run_node
 
-    run_node(arguments.name, arguments.inputs, version=arguments.version, module=arguments.module, read=arguments.read)
+    run_node(arguments.name, arguments.inputs, version=arguments.version, module=arguments.module, read=arguments.read,
+             declared=arguments.declared)  # fmt: skip
     return 0

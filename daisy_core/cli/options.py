@@ -14,7 +14,7 @@ from .. import registry
 from ..algorithm import Algorithm
 from ..errors import ParameterError
 from ..params import choices_of, model_of, to_json
-from ..reading import FileInput, readable
+from ..reading import FileInput, check_regular, readable
 from ..signature import REQUIRED, Parameter, Port, item_type, type_name
 from ..workflow import Workflow
 
@@ -143,6 +143,8 @@ def collect_inputs(algorithm: Algorithm[..., Any], arguments: Mapping[str, Any])
     ------
     ParameterError
         If there are more words than required ports.
+    InputError
+        If an input is a folder, a pipe or a device.
     """
     words: list[str] = list(arguments["inputs"])
     found: dict[str, Any] = {}
@@ -159,7 +161,9 @@ def collect_inputs(algorithm: Algorithm[..., Any], arguments: Mapping[str, Any])
             if arguments.get(f"reader:{name}:{option}") is not None
         }
         found[name] = (
-            [_input(port, word, options) for word in given] if port.is_sequence else _input(port, given, options)
+            [_input(algorithm, port, word, options) for word in given]
+            if port.is_sequence
+            else _input(algorithm, port, given, options)
         )
     if words:
         raise ParameterError(f"{algorithm.name}: too many inputs; {_left_over(algorithm, words[0], found)}")
@@ -174,9 +178,11 @@ def _left_over(algorithm: Algorithm[..., Any], word: str, found: Mapping[str, An
     return f"'{word}' has no port left (in order: {', '.join(required) or 'none'}){hint}"
 
 
-def _input(port: Port, word: str, options: Mapping[str, Any]) -> Any:
+def _input(algorithm: Algorithm[..., Any], port: Port, word: str, options: Mapping[str, Any]) -> Any:
     if port.is_file or readable(port.item):
-        return FileInput(str(Path(word).expanduser()), options)
+        source = FileInput(str(Path(word).expanduser()), options)
+        check_regular(algorithm, port, source.file)
+        return source
     return parse_word(word, port.annotation)
 
 

@@ -11,7 +11,7 @@ from ..context import Resources
 from ..errors import RunError
 from ..params import to_json
 from ..reading import FileInput
-from ..script.environment import Container
+from ..script.environment import Container, Launch
 from ..script.process import Command, shown
 from .commandline import command_line
 from .document import Document
@@ -71,16 +71,14 @@ class Call:
         if not words:
             raise RunError(f"{self.where}: the document gives no command to run")
         self.streams = self._streams()
-        env, on_kill = self._environment(), None
-        argv = words
+        launch = Launch(words, self._environment())
         if self.container is not None:
             readable = [self.layout.inputs, *self._sources()]
-            launch = self.container.launch(words, env, self.layout.work, readable)
-            argv, env, on_kill = launch.argv, dict(launch.env), launch.on_kill
+            launch = self.container.launch(words, launch.env, self.layout.work, readable)
         limit = float(self._text(self.document["requirements"].get("ToolTimeLimit", {}).get("timelimit", 0)) or 0)
         ended = Command(
-            self.where, argv, self.layout.work, env, stdin=self.streams.get("stdin"), stdout=self.streams.get("stdout"),
-            stderr=self.streams.get("stderr"), seconds=limit or None, on_kill=on_kill,
+            self.where, launch.argv, self.layout.work, launch.env, stdin=self.streams.get("stdin"),
+            stdout=self.streams.get("stdout"), stderr=self.streams.get("stderr"), seconds=limit or None, end=launch.end,
         ).run()  # fmt: skip
         self.scope["runtime"]["exitCode"] = ended.status
         if ended.status not in self.document.get("successCodes", [0]):

@@ -17,7 +17,7 @@ from .call import Call
 from .document import Document
 from .outputs import collect
 from .ports import choices, identifier, input_item, output_type
-from .tools import Native
+from .sources import Native
 
 MIB = 2**20
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -14,9 +15,10 @@ from ..errors import DaisyError, ParameterError, WorkflowError
 from ..graph import Const
 from ..params import to_json
 from ..workflow import Workflow
+from .sources import document_name, file_name, native, source
 from .steps import Held, Steps
 from .text import to_yaml
-from .tools import document_name, file_name, located, native, source, tool
+from .tools import located, tool
 from .types import SOURCE, Refused
 
 
@@ -62,9 +64,8 @@ def export(algorithm: Algorithm[..., Any] | str, folder: str | os.PathLike[str],
         raise ParameterError(f"{found.name} is no workflow: 'without', 'single' and 'params' have no meaning for it")
     else:
         document = tool(found)
-        origin = source(found) if native(found) is None else None
-        if origin is not None and origin.name:
-            files[origin.name] = origin.text
+        theirs = native(found)
+        files.update(source(found).files if theirs is None else theirs.files)
     _write(Path(folder), {**files, main: document})
     return Path(folder) / main
 
@@ -90,7 +91,8 @@ def workflow_document(workflow: Workflow[..., Any], files: dict[str, Any], *, wi
         inputs[name] = Held(name, "items" if port.is_sequence and name not in one else "one", raw=True, null=null)
     document = Steps(workflow, graph, inputs, files).document()
     theirs = {name for name, made in files.items() if isinstance(made, Mapping) and SOURCE not in made["inputs"]}
-    _give_sources(document, sorted(name for name in files if name.endswith(".py")), theirs)
+    declaring = [name for name in files if name.endswith(".py") and "/" not in name]
+    _give_sources(document, sorted(declaring), theirs)
     return document
 
 
@@ -162,7 +164,7 @@ def refusal(algorithm: Algorithm[..., Any]) -> str | None:
             workflow_document(algorithm, {})
         else:
             tool(algorithm)
-    except Refused as error:
+    except DaisyError as error:
         return str(error)
     return None
 
@@ -171,9 +173,16 @@ def _write(folder: Path, files: Mapping[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            made = content if isinstance(content, bytes) else f"#!/usr/bin/env cwl-runner\n{to_yaml(content)}".encode()
-            temporary = folder / f".{name}.{secrets.token_hex(4)}"
-            temporary.write_bytes(made)
-            os.replace(temporary, folder / name)
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+            if isinstance(content, Path):
+                shutil.copy(content, temporary)  # a program stays executable
+            else:
+                made = (
+                    content if isinstance(content, bytes) else f"#!/usr/bin/env cwl-runner\n{to_yaml(content)}".encode()
+                )
+                temporary.write_bytes(made)
+            os.replace(temporary, target)
     except OSError as error:
         raise DaisyError(f"cannot write the CWL documents into {folder}: {error.strerror}") from error

@@ -11,7 +11,8 @@ from ..reading import readable
 from ..registry import reader
 from ..signature import Port, type_name
 from ..workflow import Workflow
-from .tools import file_name, helper, native, reading_tool, source
+from .sources import file_name, native, source
+from .tools import helper, reading_tool
 from .types import RANGE, Field, Refused, gives_file, marked
 
 How = Literal["one", "items", "chunks"]
@@ -217,10 +218,8 @@ class Links:
         return replace(held, source=f"{step_id}/value", raw=False)
 
     def add_source(self, algorithm: Any) -> None:
-        """Add the file that declares an algorithm, where it is not installed."""
-        found = source(algorithm)
-        if found.name:
-            self.files[found.name] = found.text
+        """Add the files that declare an algorithm, where it is not installed."""
+        self.files.update(source(algorithm).files)
 
 
 def _gives_files(node: Node) -> bool:

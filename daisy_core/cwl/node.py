@@ -24,7 +24,9 @@ from .types import RANGE, SOURCE, STEP, from_text, gives_file, is_json_port, is_
 ABSENT: Any = object()
 
 
-def run_node(name: str, inputs: Path, *, version: str = "", module: str = "", read: str = "") -> None:
+def run_node(
+    name: str, inputs: Path, *, version: str = "", module: str = "", read: str = "", declared: Path | None = None
+) -> None:
     """Run one node on the inputs in a JSON file; write its outputs into the working folder.
 
     Parameters
@@ -39,6 +41,8 @@ def run_node(name: str, inputs: Path, *, version: str = "", module: str = "", re
         A module to import first.
     read : str
         Only read the file of this port.
+    declared : Path
+        The file that declares it: Python or TOML.
 
     Raises
     ------
@@ -57,7 +61,7 @@ def run_node(name: str, inputs: Path, *, version: str = "", module: str = "", re
         return
     if module:
         importlib.import_module(module)
-    algorithm = registry.find(next((str(source) for source in sources if source.suffix == ".json"), name))
+    algorithm = _find(next((str(source) for source in sources if source.suffix == ".json"), name), declared)
     if version and algorithm.version != version:
         raise ParameterError(
             f"{name}: the tool was exported with version {version}, installed is version {algorithm.version}; export it again"
@@ -66,6 +70,16 @@ def run_node(name: str, inputs: Path, *, version: str = "", module: str = "", re
         _read(algorithm, algorithm.ports[read], given)
     else:
         _run(algorithm, given)
+
+
+def _find(name: str, declared: Path | None) -> Algorithm[..., Any]:
+    if declared is not None and declared.suffix == ".toml":
+        from ..script import from_toml
+
+        return from_toml(declared)
+    if declared is not None:
+        registry.load_file(declared)
+    return registry.find(name)
 
 
 def _run(algorithm: Algorithm[..., Any], given: Mapping[str, Any]) -> None:

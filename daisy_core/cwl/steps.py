@@ -13,7 +13,8 @@ from ..params import to_json
 from ..signature import REQUIRED, Parameter, Port, is_named_tuple, item_type
 from ..workflow import Workflow
 from .links import Held, How, Links, Results
-from .tools import document_name, file_inputs, file_name, header, native, tool
+from .sources import document_name, file_name, native
+from .tools import file_inputs, header, tool
 from .types import (
     STEP,
     Field,
@@ -139,6 +140,8 @@ class Steps(Links):
             self.files[run] = tool(algorithm)
             if theirs is None:
                 self.add_source(algorithm)
+            else:
+                self.files.update(theirs.files)
         use: dict[str, Any] = {}
         step: dict[str, Any] = {"run": run, "in": {}}
         self._bind_params(node, step["in"], use, preset)

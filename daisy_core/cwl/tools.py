@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import importlib
-import json
-import re
-import sys
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
-from .. import registry
 from ..algorithm import Algorithm
 from ..datatypes import strip_optional
 from ..errors import ParameterError
 from ..identity import distribution_version
 from ..signature import REQUIRED, Port
 from ..workflow import Workflow
+from .sources import native, source
 from .types import (
     RANGE,
     SOURCE,
@@ -43,54 +38,6 @@ RAM = 2048
 """MiB asked for where the algorithm declares none: CWL's own default, 256, is too little for Python with NumPy."""
 _UNITS = {"": 2**-20, "B": 2**-20, "KB": 1e3 / 2**20, "MB": 1e6 / 2**20, "GB": 1e9 / 2**20, "TB": 1e12 / 2**20,
           "KIB": 2**-10, "MIB": 1.0, "GIB": 2.0**10, "TIB": 2.0**20}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a fresh process finds an algorithm: installed, or in a file that goes along with the tool."""
-
-    arguments: tuple[str, ...] = ()
-    name: str = ""
-    text: bytes = b""
-
-
-@dataclass(frozen=True)
-class Native:
-    """An algorithm that is a CWL tool of its own; it says so by a method ``cwl_native()`` that returns this.
-
-    Attributes
-    ----------
-    name : str
-        For its file.
-    document : mapping
-        The CommandLineTool.
-    inputs : mapping
-        Its input ids by port and parameter.
-    outputs : mapping
-        Output ids by port, with True for an array of files, False for one file, None for what is no file.
-    """
-
-    name: str
-    document: Mapping[str, Any]
-    inputs: Mapping[str, str]
-    outputs: Mapping[str, tuple[str, bool | None]]
-
-
-def native(algorithm: Algorithm[..., Any]) -> Native | None:
-    """Return what an algorithm says of itself as a CWL tool; None for one that is run by ours."""
-    says = getattr(algorithm, "cwl_native", None)
-    return None if says is None else says()
-
-
-def document_name(algorithm: Algorithm[..., Any]) -> str:
-    """Return the name of the document of an algorithm: its own, without folders for what came from a file."""
-    theirs = native(algorithm)
-    return theirs.name if theirs is not None else algorithm.name.rpartition("/")[2]
-
-
-def file_name(name: str, suffix: str = ".cwl") -> str:
-    """Return the file name of a tool or workflow: ASCII only, so that no reference to it needs to be quoted."""
-    return re.sub(r"[^\w.-]", "_", name, flags=re.ASCII) + suffix
 
 
 def header(kind: str, label: str, doc: str = "") -> dict[str, Any]:
@@ -179,12 +126,17 @@ def file_inputs(owner: Algorithm[..., Any], port: Port) -> dict[str, Any]:
 
 def _command(algorithm: Algorithm[..., Any], more: list[str], inputs: dict[str, Any]) -> dict[str, Any]:
     found = source(algorithm)
-    inputs[SOURCE] = {"type": "File[]", "default": located([found.name] if found.name else []), "doc": _SOURCE_DOC}
+    inputs[SOURCE] = {"type": "File[]", "default": located(found.given), "doc": _SOURCE_DOC}
     words = [algorithm.name, "--version", algorithm.version, *found.arguments, *more]
+    needs = requirements(algorithm)
+    for place, name in found.laid_out.items():
+        key = f"daisy.file.{place.replace('/', '.')}"
+        inputs[key] = {"type": "File", "default": located([name])[0]}
+        needs["InitialWorkDirRequirement"]["listing"].append({"entryname": place, "entry": f"$(inputs['{key}'])"})
     return {
         **header("CommandLineTool", f"{algorithm.name}, version {algorithm.version}", algorithm.doc),
         **call(words),
-        "requirements": requirements(algorithm),
+        "requirements": needs,
         "hints": {"SoftwareRequirement": {"packages": _software(algorithm)}},
     }
 
@@ -211,8 +163,8 @@ def requirements(algorithm: Algorithm[..., Any] | None = None) -> dict[str, Any]
             "coresMin": needs.cpus,
             "ramMin": mebibytes(needs.memory) if needs.memory else RAM,
         }
-        if needs.walltime:
-            made["ToolTimeLimit"] = {"timelimit": seconds(needs.walltime)}
+        if needs.seconds:
+            made["ToolTimeLimit"] = {"timelimit": math.ceil(needs.seconds)}
     return made
 
 
@@ -226,52 +178,10 @@ def mebibytes(text: str) -> int:
         raise ParameterError(f"memory '{text}' is not an amount such as '4 GB'") from None
 
 
-def seconds(text: str) -> int:
-    """Return a wall time such as ``"00:30:00"`` or ``"1-12:00:00"`` in seconds."""
-    days, dash, clock = text.rpartition("-")
-    try:
-        parts = [int(part) for part in clock.split(":")]
-        hours, minutes, rest = [0] * (3 - len(parts)) + parts
-        return (int(days) if dash else 0) * 86400 + hours * 3600 + minutes * 60 + rest
-    except ValueError:
-        raise ParameterError(f"walltime '{text}' is not a time such as '00:30:00'") from None
-
-
 def _software(algorithm: Algorithm[..., Any]) -> dict[str, Any]:
     modules = (algorithm.function.__module__, "daisy_core")
     known = dict.fromkeys(text for module in modules if (text := distribution_version(module)))
     return {name: {"version": [version]} for name, _, version in (text.rpartition(" ") for text in known)}
-
-
-def source(algorithm: Algorithm[..., Any]) -> Source:
-    """Return where a fresh process finds an algorithm.
-
-    Raises
-    ------
-    Refused
-        If it cannot.
-    """
-    if isinstance(algorithm, Workflow) and algorithm.function.__module__ == Workflow.__module__:
-        content = json.dumps(json.loads(algorithm.to_json()), indent=1, ensure_ascii=False)
-        return Source((), file_name(algorithm.name, ".json"), content.encode())
-    module = algorithm.function.__module__
-    if module.startswith("daisy_core.") or (_app_declares(algorithm.name) and distribution_version(module)):
-        return Source(("--module", module) if module.startswith("daisy_core.") else ())
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if file is not None and "." not in module and module != "__main__" and Path(file).stem == module:
-        return Source((), Path(file).name, Path(file).read_bytes())
-    if distribution_version(module):
-        return Source(("--module", module))
-    raise Refused(
-        f"{algorithm.name} is declared in module '{module}', which another process cannot find; put it into a file of its own "
-        "and name it as my.py:function, or install it"
-    )
-
-
-@cache
-def _app_declares(name: str) -> bool:
-    app = registry.apps().get(name.partition(".")[0])
-    return app is not None and not any(module.endswith(".py") for module in app.modules)
 
 
 # -- the tools that every workflow may need ----------------------------------------------------------------------

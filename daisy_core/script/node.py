@@ -18,7 +18,7 @@ from ..identity import digest
 from ..markers import Param
 from ..signature import REQUIRED, Parameter, Signature
 from .collect import collect
-from .declaration import Tool, groups_of, input_of, output_of
+from .declaration import STREAMS, Tool, groups_of, input_of, output_of
 from .environment import Environment
 from .process import Command, failure
 from .stage import command_of, stage
@@ -108,9 +108,11 @@ def execute(tool: Tool, values: Mapping[str, Any]) -> Any:
         staged = stage(tool, values, root)
         argv = command_of(tool, staged)
         launch = tool.environment.launch(argv, staged.env, staged.folder, staged.readable)
+        wanted = {item.path for item in tool.outputs.values()}
+        streams = {name: root / name for name in STREAMS if name in wanted}
         command = Command(
-            tool.name, launch.argv, staged.folder, launch.env, stdin=staged.stdin, stdout=root / "stdout", stderr=root / "stderr",
-            progress=tool.progress, seconds=_seconds(tool), grace=tool.grace, end=launch.end,
+            tool.name, launch.argv, staged.folder, launch.env, stdin=staged.stdin, progress=tool.progress,
+            seconds=_seconds(tool), grace=tool.grace, end=launch.end, **streams,
         )  # fmt: skip
         ended = command.run()
         if ended.status not in tool.success_codes:

@@ -38,7 +38,8 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 def printing(**content: Any) -> dict[str, Any]:
     """A tool that writes down its arguments."""
-    outputs = {"args": {"type": "string", "outputBinding": {"glob": "args.json", "loadContents": True, "outputEval": "$(self[0].contents)"}}}  # fmt: skip
+    found = {"glob": "args.json", "loadContents": True, "outputEval": "$(self[0].contents)"}
+    outputs = {"args": {"type": "string", "outputBinding": found}}
     return {"baseCommand": [sys.executable, "-c", PRINT], "outputs": outputs, **content}
 
 
@@ -176,11 +177,7 @@ def test_files_that_belong_together_stay_together(write: Write) -> None:
     )
     made = find(str(tool))("a.dat")
     assert made.read_text() == "a.data.dat.idxa.hdr"
-    again = pickle.loads(pickle.dumps(made))
-    (made.parent / "b.out.idx").unlink()
-    assert (again.parent / "b.out.idx").is_file() or again == made
-    restored = pickle.loads(pickle.dumps(again)) if (again.parent / "b.out.idx").is_file() else None
-    assert restored is None or (restored.parent / "b.out.idx").read_text() == "i\n"
+    assert (made.parent / "b.out.idx").read_text() == "i\n"
     (Path.cwd() / "a.hdr").unlink()
     with pytest.raises(InputError, match=r"input 'data': a.dat needs the file a.hdr beside it"):
         find(str(tool))("a.dat")
@@ -319,7 +316,7 @@ def test_an_output_object_of_the_command_counts(write: Write) -> None:
         ({"type": "File", "outputBinding": {"glob": "folder"}}, "'folder' finds the folder folder; a folder is no result"),
         ({"type": "int", "outputBinding": {"outputEval": "text"}}, "int is wanted; the command gave 'text'"),
         ({"type": "File", "outputBinding": {"glob": "a.txt"}, "secondaryFiles": ".idx"}, "a.txt.idx that belongs to a.txt was not written"),
-        ({"type": "string", "outputBinding": {"outputEval": "$(inputs.none.path)"}}, r"\$\(inputs.none.path\) leads nowhere: there is no 'none'"),
+        ({"type": "string", "outputBinding": {"outputEval": "$(inputs.none.path)"}}, "leads nowhere: there is no 'none'"),
     ],
 )  # fmt: skip
 def test_outputs_that_are_not_as_declared_are_told(write: Write, output: dict[str, Any], says: str) -> None:
@@ -378,14 +375,16 @@ def test_a_container_needs_a_runtime_and_is_only_a_hint_where_it_is_one(
         inputs={"text": {"type": "File", "inputBinding": {}}}, outputs={"o": "stdout"},
     )  # fmt: skip
     (tmp_path / "bin").mkdir()
-    path = monkeypatch.setattr("shutil.which", lambda name, *_, **__: None)
-    assert path is None
+    monkeypatch.setattr("shutil.which", lambda name, *_, **__: None)
     with pytest.raises(Refused, match=r"must run in the container x/y:1, and none of apptainer, .* is installed"):
         find(str(needed))
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     runtime = tmp_path / "bin" / "docker"
-    runtime.write_text('#!/bin/sh\necho "$@" > "$LOG"\nwhile [ "$1" != x/y:1 ]; do last=$2; [ "$1" = --entrypoint ] && p=$2; shift; done\nshift\nexec "$p" "$@"\n')  # fmt: skip
+    runtime.write_text(
+        '#!/bin/sh\necho "$@" > "$LOG"\n'
+        'while [ "$1" != x/y:1 ]; do [ "$1" = --entrypoint ] && p=$2; shift; done\nshift\nexec "$p" "$@"\n'
+    )
     runtime.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     monkeypatch.setenv("LOG", str(tmp_path / "log"))

@@ -68,6 +68,7 @@ def test_an_array_runs_every_element(slurm: SlurmCluster, tmp_path: Path) -> Non
     assert sorted(int(path.name) for path in tmp_path.iterdir()) == list(range(1, 11))
 
 
+@pytest.mark.slow
 def test_more_jobs_than_cpus_run_at_once_but_never_two_on_the_one_gpu(slurm: SlurmCluster, tmp_path: Path) -> None:
     script = f"echo $CUDA_VISIBLE_DEVICES >> {tmp_path}/$SLURM_JOB_ID; while [ ! -e {tmp_path}/go ]; do sleep 0.1; done"
     cpus = os.cpu_count() or 1
@@ -95,6 +96,7 @@ def test_the_gpu_is_named_to_the_job_that_has_it_and_to_no_other(slurm: SlurmClu
     assert slurm.run("srun", "--gpus=2", *ask, check=False).returncode != 0
 
 
+@pytest.mark.slow
 def test_scancel_ends_a_job_that_does_not_listen(slurm: SlurmCluster) -> None:
     job = slurm.run(
         "sbatch", "--parsable", "-o", "/dev/null", "--wrap", "trap '' TERM; while true; do sleep 1; done"
@@ -119,6 +121,7 @@ def test_it_listens_to_this_machine_only(slurm: SlurmCluster) -> None:
     assert {where.partition(":")[0] for where in ours} == {"0100007F"}
 
 
+@pytest.mark.slow
 def test_up_twice_is_up_once_and_repairs_what_died(tmp_path_factory: pytest.TempPathFactory) -> None:
     need_slurm()
     with cluster(gpus=0) as own:
@@ -136,6 +139,7 @@ def test_up_twice_is_up_once_and_repairs_what_died(tmp_path_factory: pytest.Temp
         assert "has 0 GPUs, not 2" in single_node("up", "--dir", str(own.folder), "--gpus", "2", check=False).stderr
 
 
+@pytest.mark.slow
 def test_down_ends_jobs_and_daemons_and_removes_the_folder() -> None:
     need_slurm()
     with cluster(gpus=0) as own:
