@@ -26,7 +26,7 @@ $(VENV)/.apps: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.apps
-	$(PIP) -e ".[pdf,ui,stream,postgres,dev]"
+	$(PIP) -e ".[pdf,ui,stream,postgres,cwl,dev]"
 	@touch $@
 
 $(VENV)/.peers: pyproject.toml $(VENV)/.apps
@@ -47,7 +47,13 @@ dev: $(VENV)/.dev
 demo: $(VENV)/.apps
 	$(BIN)/python -m daisy_pdf.demo --out demo-output
 
-test: $(VENV)/.dev $(VENV)/.browser
+# toil and cwltool do not go into one environment.
+.venv-toil/.made: | $(BIN)/python
+	$(PYTHON) -m venv .venv-toil
+	.venv-toil/bin/python -m pip --disable-pip-version-check install -q "toil[cwl]==9.6.0"
+	@touch $@
+
+test: $(VENV)/.dev $(VENV)/.browser .venv-toil/.made
 	$(BIN)/pytest -q
 
 test-fast: $(VENV)/.dev
@@ -74,4 +80,4 @@ bench: $(VENV)/.peers
 	$(BIN)/python benchmarks/run_all.py
 
 clean:
-	rm -rf $(VENV) .venv-wheel dist demo-output docs/_build
+	rm -rf $(VENV) .venv-wheel .venv-toil dist demo-output docs/_build

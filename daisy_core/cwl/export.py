@@ -19,7 +19,7 @@ from .sources import document_name, file_name, native, source
 from .steps import Held, Steps
 from .text import to_yaml
 from .tools import located, tool
-from .types import SOURCE, Refused
+from .types import SOURCE
 
 
 def export(algorithm: Algorithm[..., Any] | str, folder: str | os.PathLike[str], *, without: Iterable[str] = (),

@@ -46,7 +46,7 @@ def find(name: str) -> Algorithm[..., Any]:
     ... outputs: {count: stdout}
     ... ''')
     >>> _ = (file.parent / "some.txt").write_text("four")
-    >>> find(str(file))(file.parent / "some.txt").text()
+    >>> find(str(file))(file.parent / "some.txt").read_text()
     '4\\n'
     """
     path, part = split_name(name)

@@ -56,6 +56,10 @@ def tool(algorithm: Algorithm[..., Any]) -> dict[str, Any]:
     theirs = native(algorithm)
     if theirs is not None:
         return dict(theirs.document)
+    if algorithm.resources.ranks > 1:
+        raise Refused(
+            f"{algorithm.name} is one task of {algorithm.resources.ranks} processes (ranks), which CWL v1.2 cannot ask for"
+        )
     inputs: dict[str, Any] = {}
     for port in algorithm.ports.values():
         inputs.update(port_inputs(algorithm, port))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,18 @@ import pytest
 from daisy_core import nexus, registry
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def scratch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let scratch folders, and the files that tools leave, be in a folder of the test."""
+    from daisy_core.context import _temporary_folder  # pyright: ignore[reportPrivateUsage]
+
+    (folder / "scratch").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder / "scratch"))
+    _temporary_folder.cache_clear()
+    yield
+    _temporary_folder.cache_clear()
 
 
 def lab() -> Any:
@@ -44,7 +58,7 @@ def need(program: str) -> None:
     extra = ROOT / ".venv-toil" / "bin"
     if program == "toil-cwl-runner" and extra.is_dir() and str(extra) not in os.environ["PATH"]:
         os.environ["PATH"] = f"{os.environ['PATH']}{os.pathsep}{extra}"
-    own = Path(os.sys.executable).parent  # type: ignore[attr-defined]
+    own = Path(sys.executable).parent
     if shutil.which(program, path=f"{own}{os.pathsep}{os.environ['PATH']}") is None:
         reason = f"{program} is not installed"
         if os.environ.get("CI") == "true":

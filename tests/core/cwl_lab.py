@@ -288,3 +288,9 @@ def grouped(
 ) -> str:
     """Parameters that CWL cannot spell out."""
     return f"{[item.mode for item in recipes]} {window} {table}"
+
+
+@algorithm(version="1", resources=Resources(ranks=2))
+def gang(*, x: float = 1.0) -> float:
+    """Need two processes at once."""
+    return x

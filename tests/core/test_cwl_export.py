@@ -187,6 +187,7 @@ def test_what_cwl_cannot_spell_is_json_text(tmp_path: Path) -> None:
         ("opaque", "output 'result'"),
         ("whole_tuple", "takes all outputs of node 'fit' as one object"),
         ("huge", "too large for CWL"),
+        ("gang", "is one task of 2 processes (ranks), which CWL v1.2 cannot ask for"),
     ],
 )
 def test_what_cannot_be_exported_is_refused_with_the_reason(tmp_path: Path, name: str, says: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ SAY = {
 
 
 @pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     """Write a workflow beside the tools."""
     monkeypatch.chdir(tmp_path)
     for name, tool in {"upper": UPPER, "both": BOTH, "say": SAY}.items():
@@ -55,7 +55,8 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
         (tmp_path / name).write_text(to_yaml(document), encoding="utf-8")
         return tmp_path / name
 
-    return write
+    with cwl_bench.scratch(tmp_path, monkeypatch):
+        yield write
 
 
 def flow(write: Write, **more: Any) -> Any:

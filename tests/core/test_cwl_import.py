@@ -7,7 +7,7 @@ import pickle
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ Write = Callable[..., Path]
 
 
 @pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     """Write a document, and work in its folder."""
     monkeypatch.chdir(tmp_path)
 
@@ -33,7 +33,8 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
         (tmp_path / name).write_text(to_yaml(document), encoding="utf-8")
         return tmp_path / name
 
-    return write
+    with cwl_bench.scratch(tmp_path, monkeypatch):
+        yield write
 
 
 def printing(**content: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,15 @@ COUNT = '#!/bin/sh\necho $(( $(wc -l < "$1") * $2 )) "$3" > "$4"\n'
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with a program and a text."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "count.sh").write_text(COUNT)
     (tmp_path / "bin" / "count.sh").chmod(0o755)
     (tmp_path / "a b#ü.txt").write_text("1\n2\n")
-    return tmp_path
+    with cwl_bench.scratch(tmp_path, monkeypatch):
+        yield tmp_path
 
 
 def _under_cwltool(algorithm: Any, job: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def _under_cwltool(algorithm: Any, job: dict[str, Any], folder: Path) -> dict[st
 
 def test_a_command_is_exported_as_itself(here: Path) -> None:
     tool = script(
-        "lab.sorted", ["sort", "{reverse?-r}", ["-k", "{key}"], "--output={result}", "{text}"], here=here,
+        "cwllab.sorted", ["sort", "{reverse?-r}", ["-k", "{key}"], "--output={result}", "{text}"], here=here,
         inputs={"text": File}, params={"reverse": False, "key": (int | None, Param("Column"), None)}, outputs={"result": "sorted.txt"},
         env={"LC_ALL": "C"}, resources=Resources(cpus=2, memory="1 GB", walltime="00:01:00"), version="3",
     )  # fmt: skip
@@ -59,16 +60,16 @@ def test_a_command_is_exported_as_itself(here: Path) -> None:
 
 def test_its_own_files_and_the_container_go_along(here: Path) -> None:
     tool = script(
-        "lab.count", ["bin/count.sh", "{text}", "{times}", "a $(b) {text.stem}", "{result}"], here=here, inputs={"text": File},
+        "cwllab.count", ["bin/count.sh", "{text}", "{times}", "a $(b) {text.stem}", "{result}"], here=here, inputs={"text": File},
         params={"times": (int, Param("Times", ge=1), 2)}, outputs={"result": "lines.txt"},
     )  # fmt: skip
     job = {"text": cwl_bench.file(here / "a b#ü.txt"), "times": 2**35}
     found = _under_cwltool(tool, job, here)
-    assert (here / "cwl" / "lab.count.files" / "bin" / "count.sh").stat().st_mode & 0o100
+    assert (here / "cwl" / "cwllab.count.files" / "bin" / "count.sh").stat().st_mode & 0o100
     assert Path(found["result"]["path"]).read_text() == tool("a b#ü.txt", times=2**35).read_text()
     assert Path(found["result"]["path"]).read_text() == f"{2 * 2**35} a $(b) a b#ü\n"
     boxed = script(
-        "lab.boxed",
+        "cwllab.boxed",
         ["cat", "{text}"],
         inputs={"text": File},
         outputs={"result": "stdout"},
@@ -80,7 +81,7 @@ def test_its_own_files_and_the_container_go_along(here: Path) -> None:
 
 
 TOML = """
-name = "lab.scaled_text"
+name = "cwllab.scaled_text"
 command = ["{here}/bin/scale.sh", "{curve}", "{factor:.3f}", "{result}"]
 [inputs]
 curve = { type = "cwl_lab.Curve", path = "in.nxs" }
@@ -98,7 +99,7 @@ def test_what_cwl_cannot_say_is_called_by_us_with_its_files(here: Path) -> None:
     (here / "c.txt").write_text("0 1\n1 2\n")
     document = read_yaml(export(from_toml(here / "tool.toml"), here / "cwl"))
     assert document["baseCommand"] == ["daisy", "cwl", "node"]
-    assert document["arguments"][:5] == ["lab.scaled_text", "--version", "1", "--declared", "daisy.tool/tool.toml"]
+    assert document["arguments"][:5] == ["cwllab.scaled_text", "--version", "1", "--declared", "daisy.tool/tool.toml"]
     assert {item["entryname"] for item in document["requirements"]["InitialWorkDirRequirement"]["listing"]} == {
         "inputs.json", "daisy.tool/tool.toml", "daisy.tool/bin/scale.sh"}  # fmt: skip
 
