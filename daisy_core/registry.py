@@ -113,6 +113,9 @@ def _plugin_files() -> list[Path]:
 
 def load_app(name: str) -> App | None:
     """Import the modules of an app, so that its algorithms and data types are known; None if there is no such app."""
+    if name == "core":
+        for own in ("daisy_core.io", "daisy_core.reading", "daisy_core.cwl.files"):
+            importlib.import_module(own)
     app = apps().get(name)
     for module in app.modules if app else ():
         load_file(Path(module)) if module.endswith(".py") else importlib.import_module(module)
@@ -170,7 +173,7 @@ def find(name: str) -> Algorithm[..., Any]:
         from .script import from_toml
 
         return from_toml(name)
-    if name.partition("#")[0].endswith(".cwl"):
+    if name.endswith(".cwl") or ".cwl#" in name:
         from .cwl import importer
 
         return importer.find(name)
