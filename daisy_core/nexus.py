@@ -96,7 +96,7 @@ def _fill(handle: Any, objects: Mapping[str, Any], provenance: Mapping[str, Any]
         process: Any = entry.create_group("provenance")
         process.attrs["NX_class"] = "NXprocess"
         process["program"] = "daisy-suite"
-        process["record"] = json.dumps(to_json(provenance), ensure_ascii=False)
+        process["record"] = json.dumps(to_json(provenance))  # escapes also names that are not UTF-8
 
 
 def check_name(name: str) -> None:

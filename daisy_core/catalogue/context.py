@@ -141,6 +141,8 @@ def context_from_file(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _is_hdf5(path: Path) -> bool:
     """Look at the first bytes, so that h5py is imported only for files that are HDF5."""
+    if path.exists() and not path.is_file():
+        return False  # opening a pipe would wait for ever
     try:
         with path.open("rb") as handle:
             for offset in (0, 512, 1024, 2048):
